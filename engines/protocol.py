@@ -1,0 +1,46 @@
+"""The one contract every back end keeps."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What an engine is and what it takes."""
+
+    backend: str  # as `--backend` names it
+    device: str  # what computes, in words
+    precision: str  # fp32 or fp16: of the arithmetic, not of the stored weights
+    sizes: str  # "256" for one fixed side, "multiples of 256" for any
+    max_pixels: int  # largest H * W one call may have; attention's memory grows with its square on some back ends
+    weights_sha256: str  # of the weights file the graph was made from, or "" where it does not say
+
+
+class Engine(Protocol):
+    """Fills holes. All casts, scaling, the three stages, compositing and rounding are inside the engine."""
+
+    info: EngineInfo
+
+    def fill(self, image: Pixels, mask: Pixels) -> Pixels:
+        """Fill the holes of a batch.
+
+        Args:
+            image: (N, H, W, 3) uint8 RGB, H and W multiples of 256 that `info.sizes` allows.
+            mask: (N, H, W) uint8, nonzero = hole.
+
+        Returns:
+            (N, H, W, 3) uint8 RGB in memory the caller owns; known pixels come back bit-exact.
+
+        Raises:
+            EngineError: this batch cannot be computed (out of memory, say); the engine stays usable.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give memory and devices back. The engine is not usable afterwards; a second call does nothing."""
+        ...

@@ -1,0 +1,145 @@
+"""From a name or a file to an engine. Nothing is imported before it is wanted, nothing missing is silently replaced."""
+
+import ctypes
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from lgnet_cli.errors import MissingBackend, ModelError, UsageError
+from lgnet_cli.weights import DEFAULT_GRAPH, DEFAULT_WEIGHTS
+from lgnet_cli.weights.header import read_header, sha256
+
+from .protocol import Engine
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Where a back end's engine is, and what it needs."""
+
+    target: str  # "module:class", imported only when it is chosen
+    needs: str  # the import that must be there
+    install: str  # what puts it there
+    reads: str  # "graph" (ONNX) or "weights" (native)
+
+
+BACKENDS = {
+    "onnxruntime": Backend("onnxruntime:OnnxRuntimeEngine", "onnxruntime", "pip install onnxruntime", "graph"),
+    "openvino": Backend("openvino:OpenVinoEngine", "openvino", "pip install 'lgnet[openvino]'", "graph"),
+    "torch": Backend("torch:TorchEngine", "torch", "pip install 'lgnet[torch]'", "weights"),
+    "torch-cuda": Backend("torch:TorchEngine", "torch", "pip install 'lgnet[torch]'", "weights"),
+}
+
+
+_REMAKE = "lgnet weights export WEIGHTS -o FOLDER"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A back end and the words that say why."""
+
+    name: str
+    why: str
+
+
+def choose(name: str) -> Choice:
+    """The back end that `name` stands for. Raises UsageError (no such name), MissingBackend (not installed here)."""
+    if name == "auto":
+        if cuda_devices() and _installed("torch"):
+            return Choice("torch-cuda", "a CUDA device is here")
+        return Choice("onnxruntime", "the default on a CPU")
+    if name not in BACKENDS:
+        raise UsageError(f"no back end is called {name!r}", mend=f"there are: auto, {', '.join(BACKENDS)}")
+    backend = BACKENDS[name]
+    if not _installed(backend.needs):
+        raise MissingBackend(f"back end {name} is not installed here", mend=f"install it with: {backend.install}")
+    return Choice(name, "named")
+
+
+def open_engine(
+    choice: Choice, *, weights: Path | None = None, engine: Path | None = None, threads: int | None = None
+) -> Engine:
+    """Load the chosen back end.
+
+    Args:
+        choice: from `choose`.
+        weights: native weights (.safetensors); the model that ships if None.
+        engine: an exported graph (.onnx) to run as it is; then `weights` must be None.
+        threads: CPU threads; all that this process may use if None.
+
+    Raises:
+        ModelError: a file is missing, broken, or of a kind the back end cannot read.
+    """
+    backend = BACKENDS[choice.name]
+    if backend.reads == "weights":
+        if engine:
+            raise UsageError(
+                f"{engine}: back end {choice.name} runs weights, not graphs", mend="give it with --weights"
+            )
+        model = weights or DEFAULT_WEIGHTS
+    else:
+        model = engine or (graph_of(weights) if weights else DEFAULT_GRAPH)
+    if not model.is_file():
+        raise ModelError(f"{model}: no such file")
+    module, _, name = backend.target.partition(":")
+    make = cast(Callable[..., Engine], getattr(importlib.import_module(f".{module}", __package__), name))
+    device = {"device": "cuda"} if choice.name == "torch-cuda" else {}
+    opened = make(model, threads=threads, **device)
+    if weights and opened.info.weights_sha256 not in ("", sha256(weights)):
+        opened.close()
+        raise ModelError(f"{model}: was made from other weights than {weights}", mend=f"delete it, or: {_REMAKE}")
+    return opened
+
+
+def graph_of(weights: Path) -> Path:
+    """The graph of native weights: beside them, or exported once into the cache, which takes PyTorch and seconds.
+
+    Raises:
+        ModelError: not native weights; no graph is there and PyTorch is not installed.
+    """
+    read_header(weights)
+    beside = weights.with_suffix(".onnx")
+    if beside.is_file():
+        return beside
+    cached = cache_folder() / f"{sha256(weights)[:32]}.onnx"
+    if not cached.is_file():
+        _export(weights, cached)
+    return cached
+
+
+def cache_folder() -> Path:
+    """$XDG_CACHE_HOME/lgnet, or ~/.cache/lgnet; made if it is not there."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lgnet"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def cuda_devices() -> int:
+    """How many CUDA devices the driver shows, asked without loading PyTorch; 0 without a driver."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    ready = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    return count.value if ready else 0
+
+
+def _export(weights: Path, graph: Path) -> None:
+    if not (_installed("torch") and _installed("onnxscript")):
+        raise MissingBackend(
+            f"{weights}: has no graph {weights.with_suffix('.onnx').name} beside it, and making one takes PyTorch",
+            mend="install it with: pip install 'lgnet[torch]'  (or make the graph elsewhere: lgnet weights export)",
+        )
+    from lgnet_cli.model import load
+
+    from .export import export_onnx
+
+    export_onnx(load(weights), graph, weights_sha256=sha256(weights))
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None

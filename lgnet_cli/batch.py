@@ -1,0 +1,166 @@
+"""`lgnet inpaint` around the pipeline: checks before the model loads, progress, and the summary."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .engines.select import choose, open_engine
+from .errors import FileError, Interrupted, NothingToDo, UsageError
+from .imaging.formats import SUFFIXES
+from .imaging.masks import MaskOptions
+from .imaging.pairs import Plan, make_plan
+from .pipeline import Settings, Summary, run
+from .report import NAME, Record, Report
+
+SHOWN = 10
+"""Paths listed of each problem before the rest is counted."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the command line asks for; see the options of `lgnet inpaint`."""
+
+    images: str
+    masks: Path
+    out: Path
+    weights: Path | None
+    engine: Path | None
+    backend: str
+    threads: int | None
+    batch: int
+    polarity: str
+    threshold: int
+    mask_source: str
+    dilate: int
+    resize_masks: bool
+    mode: str
+    margin: int
+    format: str | None
+    quality: int
+    allow_missing: bool
+    overwrite: bool
+    dry_run: bool
+    json: bool
+    verbose: bool
+
+
+def run_job(job: Job) -> None:
+    """Check, load, fill, sum up. Raises LgnetError with the exit code of what went wrong."""
+    console = Console(stderr=True, highlight=False, quiet=job.json, soft_wrap=True)
+    single = job.out.suffix.lower() in SUFFIXES and Path(job.images).is_file() and not job.out.is_dir()
+    if job.weights and job.engine:
+        raise UsageError("--weights and --engine exclude each other", mend="an engine carries its weights")
+    plan = make_plan(job.images, job.masks, job.out, job.format)
+    _check(plan, job, single, console)
+    if job.dry_run:
+        for pair in plan.pairs:
+            print(f"{pair.image} + {pair.mask} -> {pair.output}")
+        return
+    _fill(plan, job, SUFFIXES[job.out.suffix.lower()] if single else job.format, None if single else job.out, console)
+
+
+def _check(plan: Plan, job: Job, single: bool, console: Console) -> None:
+    """Show all that is wrong at once, then refuse or go on without it. Nothing has been loaded or written yet."""
+    if job.out.exists() and not job.out.is_dir() and not single:
+        plan.fatal["OUT is a file"] = [str(job.out)]
+    if not job.overwrite and (single or not (job.out / NAME).exists()):
+        existing = [str(pair.output) for pair in plan.pairs if pair.output.exists()]
+        if existing:
+            plan.fatal["output exists, and no report says that lgnet made it; --overwrite replaces it"] = existing
+    for headline, paths in [*plan.fatal.items(), *plan.skippable.items()]:
+        console.print(f"{headline} ({len(paths)}):", style="bold", markup=False)
+        for path in paths[:SHOWN]:
+            console.print(f"  {_printable(path)}", markup=False)
+        if len(paths) > SHOWN:
+            console.print(f"  ... and {len(paths) - SHOWN} more")
+    refused = {**plan.fatal, **({} if job.allow_missing else plan.skippable)}
+    listed = "; ".join(f"{headline} ({len(paths)})" for headline, paths in refused.items())
+    if plan.fatal:
+        raise UsageError(f"refused before anything was done: {listed}")
+    if not plan.pairs:
+        raise NothingToDo(
+            f"no image of {job.images} has a mask in {job.masks}: {listed}" if listed else "nothing to do"
+        )
+    if refused:
+        raise UsageError(f"refused before anything was done: {listed}", mend="to go on without these: --allow-missing")
+
+
+def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, console: Console) -> None:
+    choice = choose(job.backend)
+    engine = open_engine(choice, weights=job.weights, engine=job.engine, threads=job.threads)
+    console.print(
+        f"back end: {choice.name}, {choice.why} ({engine.info.device}, {engine.info.precision})", markup=False
+    )
+    masks = MaskOptions(job.polarity, job.threshold, job.mask_source, job.dilate, job.resize_masks)  # type: ignore[arg-type]
+    settings = Settings(masks, job.mode, job.margin, output_format, job.quality, job.batch, job.overwrite)  # type: ignore[arg-type]
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+    report, summary = Report(folder), Summary()
+    _interrupt_on_sigterm()
+    try:
+        with _progress(console, len(plan.pairs), job) as on_done:
+            run(plan.pairs, engine, settings, report, summary, on_done)
+    except KeyboardInterrupt:
+        _sum_up(summary, job, console)
+        raise Interrupted("interrupted; the same command goes on where it stopped") from None
+    finally:
+        report.close()
+        engine.close()
+    _sum_up(summary, job, console)
+    if summary.failed:
+        where = f"; see {folder / NAME}" if folder else ""
+        raise FileError(f"{summary.failed} of {len(plan.pairs)} images failed{where}")
+
+
+@contextmanager
+def _progress(console: Console, total: int, job: Job) -> Iterator[Callable[[Record | None, str], None]]:
+    """A bar with count, rate and time left where a person watches; failures are printed either way."""
+    columns = [BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn()]
+    bar = Progress(*columns, console=console, disable=not console.is_terminal or job.json, transient=True)
+    task, started = bar.add_task("", total=total, rate=""), time.perf_counter()
+
+    def on_done(record: Record | None, trace: str) -> None:
+        if record and record.error:
+            bar.console.print(f"failed: {_printable(record.error)}", markup=False)
+        if trace and job.verbose:
+            bar.console.print(trace, markup=False)
+        done = bar.tasks[task].completed + 1
+        bar.update(task, advance=1, rate=f"{done / (time.perf_counter() - started):.1f} images/s")
+
+    with bar:
+        yield on_done
+
+
+def _sum_up(summary: Summary, job: Job, console: Console) -> None:
+    if job.json:
+        print(json.dumps(asdict(summary)))
+        return
+    done = summary.filled + summary.copied + summary.failed
+    share = 100 * summary.engine_seconds / max(summary.seconds, 1e-9)
+    console.print(
+        f"{summary.filled} filled, {summary.copied} copied (nothing to fill), {summary.failed} failed, "
+        f"{summary.skipped} done before; {summary.seconds:.1f} s, {done / max(summary.seconds, 1e-9):.1f} images/s, "
+        f"engine busy {share:.0f} %"
+    )
+
+
+def _interrupt_on_sigterm() -> None:
+    """Let a polite kill end the batch as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def _printable(text: str) -> str:
+    """File names as a terminal can take them: bytes that are no Unicode, newlines and control characters escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

@@ -1,0 +1,252 @@
+"""Photos in and out: every pixel, profile and EXIF entry that the format can hold.
+
+OpenCV 5 decodes and encodes what it can with its metadata. Pillow reads headers, and does the rest: TIFF and CMYK, of
+which OpenCV drops the metadata or converts the colours, grey with alpha, and WebP, of which OpenCV blanks the colours
+under transparent pixels. 16-bit colour TIFF, for which Pillow has no mode, goes through OpenCV inwards and tifffile
+outwards.
+"""
+
+import io
+import struct
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+from PIL import Image
+
+from lgnet_cli.errors import FileError
+
+from .formats import FORMATS
+from .picture import Kind, Picture, swapped, to_rgb, upright
+
+MAX_PIXELS = 500_000_000
+"""Of one image. A header that claims more is refused before memory is asked for."""
+
+ORIENTATION = 0x0112  # EXIF's tag
+LISTED_TIFF_TAGS = (270, 271, 272, 305, 306, 315, 33432)  # description, maker, model, software, date, artist, copyright
+KINDS: dict[str, Kind] = {"1": "grey", "L": "grey", "I;16": "grey", "LA": "grey+alpha", "RGB": "rgb", "RGBA": "rgba",
+                          "CMYK": "cmyk"}  # fmt: skip
+PILLOW_MODES: dict[Kind, str] = {"grey": "L", "grey+alpha": "LA", "rgb": "RGB", "rgba": "RGBA", "cmyk": "CMYK"}
+
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it cannot read, we report by name
+Image.MAX_IMAGE_PIXELS = None  # our own limit is checked for every library, and is an error, not a warning
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself before its pixels are decoded."""
+
+    format: str  # JPEG, PNG, WEBP, TIFF or BMP
+    mode: str  # Pillow's name
+    width: int  # pixels as stored
+    height: int
+    bits: int  # a sample, 8 or 16
+
+
+def read_header(data: bytes, path: Path) -> Header:
+    """Raises FileError: not an image we read, several frames, samples of another kind, or too many pixels."""
+    image = _open(data, path)
+    fmt = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG followed by a second picture
+    if fmt not in FORMATS:
+        raise FileError(f"{path}: is {fmt} inside; lgnet reads JPEG, PNG, WebP, TIFF and BMP")
+    if fmt != "JPEG" and getattr(image, "n_frames", 1) > 1:
+        raise FileError(f"{path}: holds {image.n_frames} pictures; lgnet fills files of one")  # type: ignore[attr-defined]
+    if image.width * image.height > MAX_PIXELS:
+        raise FileError(f"{path}: claims {image.width} x {image.height} pixels; the limit is {MAX_PIXELS:,}")
+    return Header(fmt, image.mode, image.width, image.height, _sample_bits(image, path))
+
+
+def decode(data: bytes, path: Path) -> Picture:
+    """A file's bytes as an upright picture. Raises FileError, naming `path`, for what cannot be read whole."""
+    header = read_header(data, path)
+    if header.mode == "CMYK" or header.format == "WEBP" or (header.format == "TIFF" and header.bits < 16):
+        return _decode_with_pillow(data, path, header)
+    return _decode_with_opencv(data, path, header)
+
+
+def encode(picture: Picture, fmt: str, quality: int) -> bytes | memoryview:
+    """A picture as the bytes of a file.
+
+    Args:
+        picture: what to write, upright.
+        fmt: JPEG, PNG, WEBP, TIFF or BMP.
+        quality: 1 to 100, of JPEG and of WebP, which is lossless only where the picture was lossless WebP.
+
+    Raises:
+        FileError: the format cannot hold the picture (alpha in JPEG or BMP, 16 bits in all but PNG and TIFF).
+    """
+    if picture.kind == "cmyk" and fmt not in ("JPEG", "TIFF"):
+        rgb = to_rgb(picture.pixels, "cmyk")[:, :, ::-1]
+        picture = replace(picture, pixels=np.ascontiguousarray(rgb), kind="rgb", icc=b"")  # its profile was for ink
+    _check_fits(picture, fmt)
+    if fmt == "TIFF" and picture.pixels.dtype == np.uint16 and picture.kind != "grey":
+        return _encode_with_tifffile(picture)
+    alpha_8_bit = picture.kind == "grey+alpha" and picture.pixels.dtype == np.uint8
+    if fmt in ("TIFF", "WEBP") or picture.kind == "cmyk" or alpha_8_bit:
+        return _encode_with_pillow(picture, fmt, quality)
+    return _encode_with_opencv(picture, fmt, quality)
+
+
+def _open(data: bytes, path: Path) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Image.open(io.BytesIO(data))
+    except (OSError, ValueError, SyntaxError, struct.error) as error:  # what Pillow raises for broken headers
+        raise FileError(f"{path}: is empty" if not data else f"{path}: not a readable image") from error
+
+
+def _sample_bits(image: Image.Image, path: Path) -> int:
+    if image.format == "TIFF":
+        bits = {int(b) for b in image.tag_v2.get(258, (1,))}  # type: ignore[attr-defined]
+        ink_or_two_channels = image.mode in ("CMYK", "LA") and bits == {16}
+        if not bits <= {1, 8, 16} or image.tag_v2.get(339, (1,))[0] != 1 or ink_or_two_channels:  # type: ignore[attr-defined]
+            raise FileError(f"{path}: TIFF of mode {image.mode} with {sorted(bits)} bits is not supported")
+        return max(bits)
+    return 16 if image.mode.startswith("I") else 8  # PNG of 16-bit colour says 8 here; OpenCV finds out
+
+
+def _exif_block(raw: bytes, path: Path) -> tuple[bytes, int]:
+    """(EXIF to write, orientation to apply). The thumbnail goes: it would show what the fill removed."""
+    if not raw:
+        return b"", 1
+    exif = Image.Exif()
+    try:
+        exif.load(raw)
+        return _reset_orientation(exif)
+    except (OSError, ValueError, TypeError, KeyError, SyntaxError, struct.error) as error:
+        raise FileError(f"{path}: its EXIF block is broken", mend=f"remove it: exiftool -exif= {path}") from error
+
+
+def _reset_orientation(exif: Image.Exif) -> tuple[bytes, int]:
+    orientation = exif.get(ORIENTATION, 1)
+    if ORIENTATION in exif:
+        exif[ORIENTATION] = 1
+    block = exif.tobytes().removeprefix(b"Exif\0\0") if len(exif) else b""
+    return block, orientation if orientation in range(1, 9) else 1
+
+
+def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
+    pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise FileError(f"{path}: damaged or cut off; its pixels cannot be decoded")
+    metadata = {kind: np.asarray(block).tobytes() for kind, block in zip(kinds, blocks, strict=True)}
+    exif, orientation = _exif_block(metadata.get(cv2.IMAGE_METADATA_EXIF, b""), path)
+    icc = metadata.get(cv2.IMAGE_METADATA_ICCP, b"")
+    if header.format == "TIFF":  # OpenCV has turned it upright already, and hands out no metadata
+        exif, icc, turned = _tiff_metadata(data, path)
+    else:
+        pixels, turned = upright(pixels, orientation), orientation
+    pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
+    kind: Kind = {1: "grey", 3: "rgb", 4: "rgba"}[pixels.shape[2]]  # type: ignore[assignment]
+    if header.mode == "LA":  # OpenCV makes it BGRA
+        pixels, kind = np.ascontiguousarray(pixels[:, :, 2:]), "grey+alpha"
+    return Picture(pixels, kind, header.format, header.format != "JPEG", exif, icc, turned)
+
+
+def _tiff_metadata(data: bytes, path: Path) -> tuple[bytes, bytes, int]:
+    """(EXIF, ICC, orientation) of a TIFF. Its EXIF lies among entries that describe its pixels; those are left out."""
+    image = _open(data, path)
+    exif = image.getexif()
+    kept = Image.Exif()
+    for tag in LISTED_TIFF_TAGS:
+        if tag in exif:
+            kept[tag] = exif[tag]
+    for folder in (0x8769, 0x8825):  # EXIF's own entries, GPS
+        if entries := exif.get_ifd(folder):
+            kept[folder] = entries
+    block = kept.tobytes().removeprefix(b"Exif\0\0") if len(kept) else b""
+    turned = exif.get(ORIENTATION, 1)
+    return block, image.info.get("icc_profile") or b"", turned if turned in range(1, 9) else 1
+
+
+def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
+    image = _open(data, path)
+    try:
+        image.load()
+    except (OSError, ValueError, SyntaxError, struct.error) as error:
+        raise FileError(f"{path}: damaged or cut off; its pixels cannot be decoded") from error
+    if header.format == "TIFF":  # Pillow turns it upright while it loads
+        exif, icc, turned = _tiff_metadata(data, path)
+    else:
+        exif, turned = _exif_block(image.info.get("exif", b"").removeprefix(b"Exif\0\0"), path)
+        icc = image.info.get("icc_profile") or b""
+    if image.mode in ("P", "PA", "YCbCr", "RGBX"):
+        image = image.convert("RGBA" if image.has_transparency_data and image.mode != "RGBX" else "RGB")
+    if image.mode not in KINDS:
+        raise FileError(f"{path}: {header.format} of mode {image.mode} is not supported")
+    kind = KINDS[image.mode]
+    pixels = np.asarray(image.convert("L") if image.mode == "1" else image).reshape(image.height, image.width, -1)
+    lossless = header.format != "JPEG" and not (header.format == "WEBP" and b"VP8L" not in data[:64])
+    pixels = upright(swapped(pixels, kind), 1 if header.format == "TIFF" else turned)
+    return Picture(pixels, kind, header.format, lossless, exif, icc, turned)
+
+
+def _check_fits(picture: Picture, fmt: str) -> None:
+    if fmt in ("JPEG", "BMP") and picture.kind in ("rgba", "grey+alpha"):
+        raise FileError(f"{fmt} has no alpha channel", mend="write another format: --format png")
+    if fmt not in ("PNG", "TIFF") and picture.pixels.dtype == np.uint16:
+        raise FileError(f"{fmt} has no 16 bits a channel", mend="write another format: --format png")
+
+
+def _encode_with_opencv(picture: Picture, fmt: str, quality: int) -> memoryview:
+    pixels = picture.pixels
+    if picture.kind == "grey+alpha":  # 16-bit: Pillow has no such mode, OpenCV writes it as colour with alpha
+        pixels = pixels[:, :, [0, 0, 0, 1]]
+    metadata = {cv2.IMAGE_METADATA_EXIF: picture.exif, cv2.IMAGE_METADATA_ICCP: _fitting_profile(picture)}
+    metadata = {kind: block for kind, block in metadata.items() if block and fmt != "BMP"}
+    options = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        quality,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
+    blocks = [np.frombuffer(block, np.uint8) for block in metadata.values()]
+    written, data = cv2.imencodeWithMetadata(
+        FORMATS[fmt], pixels, list(metadata), blocks, options if fmt == "JPEG" else []
+    )
+    if not written:
+        raise FileError(f"OpenCV cannot write {pixels.shape} {pixels.dtype} as {fmt}")
+    return memoryview(np.ascontiguousarray(data)).cast("B")  # type: ignore[arg-type]
+
+
+def _fitting_profile(picture: Picture) -> bytes:
+    """The profile, unless its colour space is not the pixels': PNG refuses an RGB profile on a grey picture."""
+    space = b"GRAY" if picture.kind.startswith("grey") else b"RGB "
+    return picture.icc if picture.icc[16:20] == space else b""
+
+
+def _encode_with_pillow(picture: Picture, fmt: str, quality: int) -> memoryview:
+    pixels = swapped(picture.pixels, picture.kind)
+    image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if picture.kind == "grey" else pixels))
+    if picture.kind == "cmyk":
+        image = Image.frombytes("CMYK", image.size, pixels.tobytes())
+    options: dict[str, object] = {"exif": picture.exif, "icc_profile": picture.icc or None}
+    if fmt == "TIFF":
+        options |= {"compression": "tiff_adobe_deflate"}
+    elif fmt == "WEBP":
+        lossless = picture.format == "WEBP" and picture.lossless
+        options |= {"lossless": lossless, "exact": True, "quality": quality, "method": 4}
+    elif fmt == "JPEG":
+        options |= {"quality": quality, "subsampling": 0}
+    buffer = io.BytesIO()
+    image.save(buffer, fmt, **{key: value for key, value in options.items() if value not in (None, b"")})
+    return buffer.getbuffer()
+
+
+def _encode_with_tifffile(picture: Picture) -> memoryview:
+    """16-bit colour. Keeps the profile and the main entries (maker, date, copyright ...); EXIF's own folder is lost."""
+    exif = Image.Exif()
+    if picture.exif:
+        exif.load(picture.exif)
+    texts = [(tag, "s", 0, str(exif[tag]), True) for tag in LISTED_TIFF_TAGS if tag in exif]
+    alpha = ["unassalpha"] if picture.kind == "rgba" else None
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer, swapped(picture.pixels, picture.kind), photometric="rgb", extrasamples=alpha, compression="zlib",
+        predictor=True, iccprofile=picture.icc or None, extratags=texts, metadata=None, software=False,
+    )  # fmt: skip
+    return buffer.getbuffer()

@@ -1,0 +1,91 @@
+"""Masks from files: which pixels are holes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lgnet_cli.errors import MaskError
+from lgnet_cli.spec import HOLE
+
+from .files import decode
+from .picture import Bytes8, Picture, to_rgb, upright
+
+Hole = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MaskOptions:
+    """How mask files are read."""
+
+    polarity: Literal["white-hole", "black-hole"] = "white-hole"  # which side of the threshold is to be filled
+    threshold: int = 128  # 1 to 255; a value of at least this is white
+    source: Literal["luminance", "alpha"] = "luminance"  # for alpha, transparent is white
+    dilate: int = 0  # pixels by which every hole grows on all sides
+    resize: bool = False  # bring a mask of another size to the image's, nearest neighbour
+
+
+def read_mask(path: Path, image: Picture, options: MaskOptions) -> Hole:
+    """The holes of `image`, (H, W) bool.
+
+    A mask is turned upright by its own EXIF orientation. One that has none, and whose size is that of the image's
+    pixels as stored, not as shown, was drawn on the stored pixels: it is turned as the image was.
+
+    Args:
+        path: the mask file.
+        image: the upright photo.
+        options: see MaskOptions.
+
+    Raises:
+        FileError: the mask cannot be read.
+        MaskError: it has another size than the image, or says nothing in the channel asked for.
+    """
+    mask = decode(path.read_bytes(), path)
+    white = _white(mask, path, options)
+    size = (image.width, image.height)
+    if size != (mask.width, mask.height) == image.stored_size:
+        white = upright(white, image.turned)
+    if size != white.shape[::-1]:
+        white = _resized(white, size, path, options)
+    hole = white if options.polarity == "white-hole" else ~white
+    return dilated(hole, options.dilate)
+
+
+def dilated(hole: Hole, radius: int) -> Hole:
+    """Holes grown by a disc of `radius` pixels."""
+    if not radius:
+        return hole
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return cv2.dilate(hole.astype(np.uint8), disc).astype(bool)
+
+
+def as_bytes(hole: Hole) -> Bytes8:
+    """(H, W) bool as engines take it: uint8, 255 = hole."""
+    return hole.astype(np.uint8) * np.uint8(HOLE)
+
+
+def _white(mask: Picture, path: Path, options: MaskOptions) -> Hole:
+    alpha = to_rgb(mask.pixels[:, :, -1:], "grey")[:, :, 0] if mask.kind in ("grey+alpha", "rgba") else None
+    if options.source == "alpha":
+        if alpha is None:
+            raise MaskError(f"{path}: has no alpha channel", mend="leave out --mask-from alpha")
+        return alpha < options.threshold
+    luminance = cv2.cvtColor(to_rgb(mask.pixels, mask.kind), cv2.COLOR_RGB2GRAY)
+    if alpha is not None and luminance.min() == luminance.max() and alpha.min() != alpha.max():
+        raise MaskError(
+            f"{path}: one colour everywhere, only its alpha channel varies",
+            mend="if transparent means hole, as editors export it: --mask-from alpha",
+        )
+    return np.asarray(luminance >= options.threshold)
+
+
+def _resized(white: Hole, size: tuple[int, int], path: Path, options: MaskOptions) -> Hole:
+    if not options.resize:
+        raise MaskError(
+            f"{path}: is {white.shape[1]} x {white.shape[0]}, its image {size[0]} x {size[1]}",
+            mend="to stretch masks to their images (nearest neighbour): --resize-masks",
+        )
+    return cv2.resize(white.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)

@@ -1,0 +1,187 @@
+"""The command line. Bodies only translate, heavy imports happen inside them; errors become exit codes in one place."""
+
+import sys
+import traceback
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import __version__
+from .errors import ExitCode, Interrupted, LgnetError
+
+EXIT_CODES = """Exit codes: 0 all done, 1 unexpected, 2 usage, 3 some images failed, 4 nothing to do or nothing matched,
+5 model or engine unusable, 130 interrupted."""
+
+
+class Commands(typer.core.TyperGroup):
+    """Ctrl-C becomes one of our errors, so that it gets its exit code like every other."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Repair folders of photos: scratches, text, logos, unwanted objects, missing parts.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: drawing it with rich doubles the time of --help
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+weights_app = typer.Typer(help="Import, export and look at weights.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(weights_app, name="weights")
+
+
+class Polarity(str, Enum):
+    white_hole = "white-hole"
+    black_hole = "black-hole"
+
+
+class MaskSource(str, Enum):
+    luminance = "luminance"
+    alpha = "alpha"
+
+
+class Hd(str, Enum):
+    crop = "crop"
+    resize = "resize"
+    original = "original"
+
+
+class Format(str, Enum):
+    jpg = "jpg"
+    png = "png"
+    webp = "webp"
+    tiff = "tiff"
+    bmp = "bmp"
+
+
+FORMATS = {Format.jpg: "JPEG", Format.png: "PNG", Format.webp: "WEBP", Format.tiff: "TIFF", Format.bmp: "BMP"}
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")]
+Notes = Annotated[list[str] | None, typer.Option("--note", help="Provenance to store, as KEY=VALUE; repeatable.")]
+
+
+def main() -> None:
+    """The `lgnet` command."""
+    try:
+        app()
+    except Exception as error:
+        if "--verbose" in sys.argv:
+            traceback.print_exc()
+        known = isinstance(error, LgnetError)
+        said = str(error) if known else f"unexpected {type(error).__name__}: {error}\n  please report it with --verbose"
+        print(f"lgnet: {said}", file=sys.stderr)
+        sys.exit(error.exit_code if isinstance(error, LgnetError) else ExitCode.UNEXPECTED)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def top(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False) -> None:
+    pass
+
+
+@app.command(
+    epilog="Example:  lgnet inpaint photos/ masks/ -o repaired/     one photo:  lgnet inpaint a.jpg mask.png -o b.jpg"
+)
+def inpaint(
+    images: Annotated[str, typer.Argument(help="A folder (walked recursively), a file, or a quoted glob.")],
+    masks: Annotated[Path, typer.Argument(help="A folder matched by path and stem, or one mask for every image.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results, laid out as IMAGES.")],
+    weights: Annotated[Path | None, typer.Option(help="Native weights; the model that ships if left out.")] = None,
+    engine: Annotated[Path | None, typer.Option(help="An exported graph (.onnx) instead of weights.")] = None,
+    backend: Annotated[str, typer.Option(help="auto, onnxruntime, openvino, torch or torch-cuda.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine; all if left out.")] = None,
+    batch: Annotated[int, typer.Option(min=1, max=1024, help="Crops filled at once; worth raising on a GPU.")] = 1,
+    mask_polarity: Annotated[Polarity, typer.Option(help="Which pixels of a mask are filled.")] = Polarity.white_hole,
+    mask_threshold: Annotated[int, typer.Option(min=1, max=255, help="From this value on, white.")] = 128,
+    mask_from: Annotated[MaskSource, typer.Option(help="alpha: transparent = hole.")] = MaskSource.luminance,
+    dilate: Annotated[int, typer.Option(min=0, max=512, help="Grow every hole by this many pixels.")] = 0,
+    resize_masks: Annotated[bool, typer.Option("--resize-masks", help="Stretch masks of another size.")] = False,
+    hd: Annotated[
+        Hd, typer.Option(help="crop: squares around holes; resize: whole photo; original: full size.")
+    ] = Hd.crop,
+    crop_margin: Annotated[int, typer.Option(min=0, max=4096, help="Pixels around each group of holes.")] = 64,
+    format: Annotated[Format | None, typer.Option(help="Output format; each input's own if left out.")] = None,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and lossy WebP.")] = 95,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Skip what cannot be matched.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is done already.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Match and check, fill nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, show no progress.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Fill the holes of every image: where its mask is white.
+
+    Known pixels come back bit for bit in lossless formats. OUT/lgnet-report.jsonl has a line for every image; a
+    second run does what is missing.
+    """
+    from .batch import Job, run_job
+
+    run_job(
+        Job(
+            images, masks, out, weights, engine, backend, threads, batch, mask_polarity.value, mask_threshold,
+            mask_from.value, dilate, resize_masks, hd.value, crop_margin, FORMATS[format] if format else None, quality,
+            allow_missing, overwrite, dry_run, json, verbose,
+        )
+    )  # fmt: skip
+
+
+@weights_app.command("import", epilog="Example:  lgnet weights import checkpoints/places2 -o places2.safetensors")
+def import_(
+    source: Annotated[Path, typer.Argument(help="Folder of latest_net_G1.pth to _G3.pth, or the files' common start.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The safetensors file to write.")],
+    half: Annotated[bool, typer.Option("--half", help="Store convolutions in 16 bits: half the size.")] = False,
+    note: Notes = None,
+    verbose: Verbose = False,
+) -> None:
+    """Turn a published model's three files into one native file."""
+    from .weights.commands import import_published
+
+    import_published(source, out, half, note or [])
+
+
+@weights_app.command(epilog="Example:  lgnet weights export places2.safetensors -o models/")
+def export(
+    weights: Annotated[Path, typer.Argument(help="Native weights, or a published model's folder.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder for both files.")],
+    name: Annotated[str | None, typer.Option(help="Their name; WEIGHTS' own if left out.")] = None,
+    note: Notes = None,
+    verbose: Verbose = False,
+) -> None:
+    """Write NAME.safetensors (16 bits) and NAME.onnx, which run together where PyTorch is not installed."""
+    from .weights.commands import export_model
+
+    export_model(weights, out, name, note or [])
+
+
+@weights_app.command(epilog="Example:  lgnet weights show places2.safetensors")
+def show(
+    file: Annotated[Path | None, typer.Argument(help="Native weights; the model that ships if left out.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Width, parameters, hash and provenance of a weights file."""
+    from .weights.commands import show_weights
+
+    show_weights(file, json)
+
+
+@weights_app.command("list", epilog="Example:  lgnet weights list models/")
+def list_(
+    folder: Annotated[Path, typer.Argument(help="Where to look besides the package.")] = Path(),
+    verbose: Verbose = False,
+) -> None:
+    """The model that ships, and the native weights in a folder."""
+    from .weights.commands import list_weights
+
+    list_weights(folder)

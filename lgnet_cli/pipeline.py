@@ -1,0 +1,248 @@
+"""The batch, top to bottom: pairs -> decode -> crops -> engine -> paste -> encode -> record.
+
+Images flow through lazily and in order: a few are decoded ahead and a few encoded behind by threads, while this thread
+keeps the engine busy. So memory does not depend on how many there are.
+"""
+
+import os
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from .atomic import write_bytes
+from .engines.protocol import Engine
+from .errors import EngineError, FileError, LgnetError
+from .imaging.crops import MARGIN, Crop, HdMode, cut, plan, put
+from .imaging.files import decode, encode
+from .imaging.masks import Hole, MaskOptions, read_mask
+from .imaging.pairs import Pair
+from .imaging.picture import Bytes8, Picture
+from .report import Record, Report, key_of
+
+AHEAD = 4
+"""Images decoded ahead of the engine, and as many encoded behind it."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to fill. Everything here but `batch` and `overwrite` shows in the output."""
+
+    masks: MaskOptions = field(default_factory=MaskOptions)
+    mode: HdMode = "crop"
+    margin: int = MARGIN  # pixels around each group of holes, for mode crop
+    format: str | None = None  # of the outputs; None keeps each input's
+    quality: int = 95  # of JPEG and lossy WebP, 1 to 100
+    batch: int = 1  # crops a call of the engine, across images
+    overwrite: bool = False  # do again what the report says is done
+
+
+@dataclass
+class Work:
+    """One image on its way."""
+
+    pair: Pair
+    record: Record
+    picture: Picture | None = None
+    hole: Hole | None = None
+    original: bytes = b""  # the file as it is, where there is nothing to fill
+    crops: list[Crop] = field(default_factory=list)
+    inputs: list[tuple[Bytes8, Bytes8]] = field(default_factory=list)  # a crop each: (image, mask)
+    filled: list[Bytes8 | None] = field(default_factory=list)
+    trace: str = ""  # of an unexpected error
+
+
+@dataclass
+class Summary:
+    """What became of a batch."""
+
+    filled: int = 0
+    copied: int = 0
+    failed: int = 0
+    skipped: int = 0  # done by an earlier run
+    seconds: float = 0.0  # wall time
+    engine_seconds: float = 0.0  # of it, inside the engine
+
+
+def run(
+    pairs: Iterable[Pair],
+    engine: Engine,
+    settings: Settings,
+    report: Report,
+    summary: Summary,
+    on_done: Callable[[Record | None, str], None] = lambda record, trace: None,
+) -> None:
+    """Fill every pair's image and write it whole, or record why not.
+
+    Args:
+        pairs: jobs, in the order they are to be done.
+        engine: what fills; called from this thread alone.
+        settings: how.
+        report: gets a line an image.
+        summary: is counted up, and holds also after an interruption.
+        on_done: called in this thread with each finished image's record (None for one an earlier run did) and, after
+            an unexpected error, its traceback.
+
+    Raises:
+        KeyboardInterrupt: after the images being written are whole and recorded; those before that stage are dropped.
+    """
+    started = time.perf_counter()
+    fixed = f"{engine.info.weights_sha256} {settings.masks} {settings.mode} {settings.margin} {settings.quality}"
+    pool = ThreadPoolExecutor(max_workers=min(4, max(2, len(os.sched_getaffinity(0)))), thread_name_prefix="lgnet")
+
+    def todo() -> Iterator[Work]:
+        for pair in pairs:
+            work = _start(pair, fixed)
+            if not settings.overwrite and work.record.key and report.is_done(pair, work.record.key):
+                summary.skipped += 1
+                on_done(None, "")
+            else:
+                yield work
+
+    read = _each(pool, lambda work: _guarded(_read, work, settings, engine.info.max_pixels), todo())
+    filled = _filled(engine, read, settings.batch, summary)
+    try:
+        for work in _each(pool, lambda work: _finish(work, settings, report), filled):
+            count = getattr(summary, work.record.status) + 1
+            setattr(summary, work.record.status, count)
+            on_done(work.record, work.trace)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        summary.seconds = time.perf_counter() - started
+
+
+def _start(pair: Pair, fixed: str) -> Work:
+    work = Work(pair, Record(str(pair.image), str(pair.mask), str(pair.output), "failed"))
+    try:
+        work.record.key = key_of(pair, fixed)
+    except OSError as error:  # gone since the folder was listed
+        work.record.error = f"{error.filename}: {error.strerror}"
+    return work
+
+
+def _each(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """`map` in threads, in order, at most AHEAD items ahead of whoever takes the results."""
+    pending: deque[Future[R]] = deque()
+    for item in items:
+        pending.append(pool.submit(function, item))
+        while len(pending) > AHEAD or (pending and pending[0].done()):
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _guarded(stage: Callable[..., None], work: Work, *rest: object) -> Work:
+    """Run one stage of one image; an error is the image's, not the batch's."""
+    if work.record.error:
+        return work
+    started = time.perf_counter()
+    try:
+        stage(work, *rest)
+    except LgnetError as error:
+        work.record.error = str(error)
+    except OSError as error:
+        work.record.error = f"{error.filename or work.pair.output}: {error.strerror or error}"
+    except Exception as error:  # a bug or a decoder's surprise: recorded with its trace, and the batch goes on
+        work.record.error = f"{work.pair.image}: unexpected {type(error).__name__}: {error}"
+        work.trace = traceback.format_exc()
+    work.record.seconds += time.perf_counter() - started
+    return work
+
+
+def _read(work: Work, settings: Settings, max_pixels: int) -> None:
+    """Decode image and mask, and cut the crops."""
+    data = work.pair.image.read_bytes()
+    picture = decode(data, work.pair.image)
+    hole = read_mask(work.pair.mask, picture, settings.masks)
+    work.record.width, work.record.height = picture.width, picture.height
+    work.record.hole_share = round(float(hole.mean()), 6)
+    work.crops = plan(hole, mode=settings.mode, margin=settings.margin)
+    work.record.crops = len(work.crops)
+    if any(crop.size[0] * crop.size[1] > max_pixels for crop in work.crops):
+        raise FileError(
+            f"{work.pair.image}: {picture.width} x {picture.height} is more than this engine fills at once",
+            mend="fill it through crops: --hd crop",
+        )
+    if not work.crops and settings.format in (None, picture.format):
+        work.original = data
+    work.picture, work.hole = picture, hole
+    work.inputs = [cut(picture, hole, crop) for crop in work.crops]
+    work.filled = [None] * len(work.crops)
+
+
+def _filled(engine: Engine, works: Iterable[Work], batch: int, summary: Summary) -> Iterator[Work]:
+    """Run the crops of successive images through the engine in batches of one shape; yield images in order."""
+    line: deque[Work] = deque()
+    queue: list[tuple[Work, int]] = []
+
+    def flush() -> None:
+        started = time.perf_counter()
+        _fill(engine, queue)
+        queue.clear()
+        summary.engine_seconds += time.perf_counter() - started
+
+    for work in works:
+        line.append(work)
+        for index, (image, _) in enumerate(work.inputs):
+            if queue and queue[0][0].inputs[queue[0][1]][0].shape != image.shape:
+                flush()
+            queue.append((work, index))
+            if len(queue) == batch:
+                flush()
+        while line and _is_filled(line[0]):
+            yield line.popleft()
+    if queue:
+        flush()
+    yield from line
+
+
+def _is_filled(work: Work) -> bool:
+    return bool(work.record.error) or all(result is not None for result in work.filled)
+
+
+def _fill(engine: Engine, queue: list[tuple[Work, int]]) -> None:
+    """One call of the engine; a batch that fails is halved and tried again, down to the crop that fails alone."""
+    images, masks = (np.stack(arrays) for arrays in zip(*(work.inputs[i] for work, i in queue), strict=True))
+    started = time.perf_counter()
+    try:
+        results = engine.fill(images, masks)
+    except EngineError as error:
+        if len(queue) == 1:
+            queue[0][0].record.error = f"{queue[0][0].pair.image}: {error}"
+            return
+        for half in (queue[: len(queue) // 2], queue[len(queue) // 2 :]):
+            _fill(engine, half)
+        return
+    for (work, index), result in zip(queue, results, strict=True):
+        work.filled[index] = result
+        work.record.seconds += (time.perf_counter() - started) / len(queue)
+
+
+def _finish(work: Work, settings: Settings, report: Report) -> Work:
+    """Paste, encode, write, and record; then let go of the pixels."""
+    _guarded(_write, work, settings)
+    work.record.status = "failed" if work.record.error else "copied" if not work.crops else "filled"
+    work.record.seconds = round(work.record.seconds, 4)
+    report.add(work.record)
+    work.picture, work.hole, work.original = None, None, b""
+    return work
+
+
+def _write(work: Work, settings: Settings) -> None:
+    assert work.picture is not None
+    assert work.hole is not None
+    for crop, result in zip(work.crops, work.filled, strict=True):
+        assert result is not None
+        put(work.picture, work.hole, crop, result)
+    data = work.original or encode(work.picture, settings.format or work.picture.format, settings.quality)
+    work.pair.output.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(work.pair.output, data)
+    work.record.bytes = len(data)
