@@ -24,12 +24,13 @@ class OpenVinoEngine:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:
             model = openvino.Core().read_model(graph)
-            described = {key: str(value.value) for key, value in model.get_rt_info(["framework"]).items()}
+            metadata = model.get_rt_info("framework").astype(dict) if model.has_rt_info("framework") else {}
             self._request = openvino.compile_model(model, "CPU", settings).create_infer_request()
         except RuntimeError as error:
             raise ModelError(f"{graph}: OpenVINO cannot load it: {_last_line(error)}") from error
         if {i.get_any_name() for i in model.inputs} != {IMAGE, MASK}:
             raise ModelError(f"{graph}: a graph, but not one of lgnet's", mend="make one with: lgnet weights export")
+        described = {key: str(value.value) for key, value in metadata.items()}
         self.info = EngineInfo(
             backend="openvino",
             device="CPU",

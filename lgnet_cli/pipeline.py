@@ -149,7 +149,7 @@ def _guarded(stage: Callable[..., None], work: Work, *rest: object) -> Work:
     except LgnetError as error:
         work.record.error = str(error)
     except OSError as error:
-        work.record.error = f"{error.filename or work.pair.output}: {error.strerror or error}"
+        work.record.error = f"{error.filename}: {error.strerror}"
     except Exception as error:  # a bug or a decoder's surprise: recorded with its trace, and the batch goes on
         work.record.error = f"{work.pair.image}: unexpected {type(error).__name__}: {error}"
         work.trace = traceback.format_exc()
@@ -243,6 +243,9 @@ def _write(work: Work, settings: Settings) -> None:
         assert result is not None
         put(work.picture, work.hole, crop, result)
     data = work.original or encode(work.picture, settings.format or work.picture.format, settings.quality)
-    work.pair.output.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(work.pair.output, data)
+    try:
+        work.pair.output.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(work.pair.output, data)
+    except OSError as error:  # it names the temporary file
+        raise FileError(f"{work.pair.output}: cannot be written: {error.strerror}") from error
     work.record.bytes = len(data)

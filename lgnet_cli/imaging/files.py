@@ -179,10 +179,21 @@ def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
     if image.mode not in KINDS:
         raise FileError(f"{path}: {header.format} of mode {image.mode} is not supported")
     kind = KINDS[image.mode]
-    pixels = np.asarray(image.convert("L") if image.mode == "1" else image).reshape(image.height, image.width, -1)
-    lossless = header.format != "JPEG" and not (header.format == "WEBP" and b"VP8L" not in data[:64])
+    pixels = np.array(image.convert("L") if image.mode == "1" else image).reshape(image.height, image.width, -1)
+    lossless = header.format == "TIFF" or (header.format == "WEBP" and _is_lossless_webp(data))
     pixels = upright(swapped(pixels, kind), 1 if header.format == "TIFF" else turned)
     return Picture(pixels, kind, header.format, lossless, exif, icc, turned)
+
+
+def _is_lossless_webp(data: bytes) -> bool:
+    """Whether the first chunk of pixels is VP8L; a profile may come before it."""
+    at = 12  # after RIFF, length, WEBP
+    while at + 8 <= len(data):
+        kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if kind in (b"VP8 ", b"VP8L"):
+            return kind == b"VP8L"
+        at += 8 + length + length % 2
+    return False
 
 
 def _check_fits(picture: Picture, fmt: str) -> None:

@@ -1,0 +1,1 @@
+"""What lgnet is measured with; installs as `lgnet_cli.benchmarks`."""

@@ -1,0 +1,56 @@
+"""Real files, shared by the tests."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from lgnet_cli.engines.protocol import Pixels
+
+ROOT = Path(__file__).parent.parent
+FIXTURE = Path(__file__).parent / "fixtures" / "official_w8_256"
+
+
+@pytest.fixture
+def photo() -> Callable[..., Pixels]:
+    """`photo(height, width, seed)`: a smooth coloured picture with noise, (H, W, 3) uint8 RGB."""
+
+    def make(height: int = 256, width: int = 256, seed: int = 0) -> Pixels:
+        rng = np.random.default_rng(seed)
+        coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+        smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.int64)
+        return (smooth + rng.integers(-8, 9, smooth.shape)).clip(0, 255).astype(np.uint8)
+
+    return make
+
+
+@pytest.fixture
+def folders(tmp_path: Path, photo: Callable[..., Pixels]) -> Callable[..., tuple[Path, Path]]:
+    """`folders(n)`: n PNG photos of 300 x 260 in images/, and their masks, with a rectangle as hole, in masks/."""
+
+    def make(count: int = 3, size: tuple[int, int] = (260, 300)) -> tuple[Path, Path]:
+        images, masks = tmp_path / "images", tmp_path / "masks"
+        images.mkdir()
+        masks.mkdir()
+        for i in range(count):
+            cv2.imwrite(str(images / f"{i:03}.png"), photo(*size, seed=i)[:, :, ::-1])
+            mask = np.zeros(size, np.uint8)
+            mask[40 : 90 + i, 50:120] = 255
+            cv2.imwrite(str(masks / f"{i:03}.png"), mask)
+        return images, masks
+
+    return make
+
+
+@pytest.fixture
+def lgnet() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`lgnet("inpaint", ...)`: the real command in a process of its own."""
+
+    def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("lgnet")), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)  # type: ignore[call-overload]
+
+    return run

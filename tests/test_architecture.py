@@ -1,0 +1,102 @@
+"""Who may import whom; and what `lgnet --help` may load."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LEAVES = {"spec", "errors", "atomic"}
+MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the others, besides the leaves
+    "spec": set(),
+    "errors": set(),
+    "atomic": set(),
+    "main": {"batch", "weights", "lgnet_cli"},
+    "lgnet_cli": {"session"},
+    "batch": {"pipeline", "report", "imaging", "engines.select"},
+    "pipeline": {"report", "imaging", "engines.protocol", "engines.select"},
+    "session": {"imaging", "engines.select"},
+    "report": {"imaging"},
+    "imaging": set(),
+    "model": {"weights.header"},
+    "weights": {"model", "engines.export"},
+    "weights.header": set(),
+    "engines.protocol": set(),
+    "engines.select": {"weights", "model", "engines.protocol", "engines.export"},
+    "engines.export": {"model", "weights.header"},
+    "engines.torch": {"model", "weights.header", "engines.protocol", "engines.export"},
+    "engines.onnxruntime": {"engines.protocol"},
+    "engines.openvino": {"engines.protocol"},
+    "benchmarks": {"engines", "pipeline", "imaging", "model", "weights"},
+}
+
+
+def modules() -> dict[str, Path]:
+    """{dotted name below lgnet_cli: file}."""
+    found = {}
+    for folder in ("lgnet_cli", "engines", "benchmarks"):
+        for file in (ROOT / folder).rglob("*.py"):
+            parts = list(file.relative_to(ROOT).with_suffix("").parts)
+            parts = parts[1:] if folder == "lgnet_cli" else parts
+            name = ".".join(part for part in parts if part != "__init__")
+            found[name or "lgnet_cli"] = file
+    return found
+
+
+def imported(name: str, file: Path) -> set[str]:
+    """The modules of lgnet_cli that a file imports, anywhere in it."""
+    package = ["lgnet_cli", *name.split(".")] if name != "lgnet_cli" else ["lgnet_cli"]
+    package = package if file.name == "__init__.py" else package[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            target = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {target, *(f"{target}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {t.removeprefix("lgnet_cli.") for t in found if t.startswith("lgnet_cli")} & modules().keys()
+
+
+def within(name: str, allowed: set[str]) -> bool:
+    return any(name == a or name.startswith(a + ".") for a in allowed)
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_arrows(name: str) -> None:
+    rule = max((r for r in MAY_IMPORT if within(name, {r})), key=len, default=None)
+    if rule is None:
+        assert name in ("engines",)  # only a docstring
+        return
+    own = {rule.split(".")[0]} if "." not in rule and not rule.startswith("engines") else set()
+    allowed = LEAVES | MAY_IMPORT[rule] | own | {"engines"} & {name.split(".")[0]}
+    if name.startswith("engines."):
+        allowed = LEAVES | MAY_IMPORT[rule] | {name}
+    wrong = {t for t in imported(name, modules()[name]) if not within(t, allowed) and t not in ("engines", "weights")}
+    assert wrong == set()
+
+
+HEAVY = {"numpy", "cv2", "torch", "onnxruntime", "openvino", "PIL", "tifffile", "onnx", "safetensors", "rich"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["inpaint", "--help"], ["weights", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = f"""
+import sys
+sys.argv = ["lgnet", *{arguments!r}]
+from lgnet_cli.main import main
+try:
+    main()
+finally:
+    print(sorted({HEAVY!r} & sys.modules.keys()), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert done.stdout
+
+
+def test_files_are_under_300_lines() -> None:
+    long = {str(f): n for f in modules().values() if (n := len(f.read_text().splitlines())) > 300}
+    assert long == {}

@@ -1,0 +1,263 @@
+"""The real command on real files: what it writes, says and returns."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from lgnet_cli.report import NAME
+
+Folders = Callable[..., tuple[Path, Path]]
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+ROOT = Path(__file__).parent.parent
+
+
+def lines(out: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (out / NAME).read_text().splitlines()]
+
+
+def read(path: Path) -> np.ndarray:
+    return np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+
+
+def check_filled(before: np.ndarray, after: np.ndarray, hole: np.ndarray) -> None:
+    """Known pixels equal, nearly all holes changed."""
+    np.testing.assert_array_equal(after[~hole], before[~hole])
+    assert (after[hole] != before[hole]).mean() > 0.3
+
+
+def test_folders_of_pngs(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
+    images, masks = folders(3)
+    (images / "sub").mkdir()
+    (masks / "sub").mkdir()
+    (images / "002.png").rename(images / "sub" / "002.png")
+    (masks / "002.png").rename(masks / "sub" / "002.png")
+    out = tmp_path / "out"
+    done = lgnet("inpaint", images, masks, "-o", out)
+    assert done.returncode == 0, done.stderr
+    assert "back end: onnxruntime, the default on a CPU" in done.stderr
+    assert "3 filled" in done.stderr
+    for name in ("000.png", "001.png", "sub/002.png"):
+        check_filled(read(images / name), read(out / name), read(masks / name) > 0)
+    assert [r["status"] for r in lines(out)] == ["filled"] * 3
+    assert lines(out)[0]["hole_share"] == pytest.approx(50 * 70 / (260 * 300), abs=1e-6)
+    again = lgnet("inpaint", images, masks, "-o", out, "--json")
+    assert json.loads(again.stdout)["skipped"] == 3
+    assert again.stderr == ""
+
+
+KINDS = {
+    "grey.png": ("L", {}), "grey-alpha.png": ("LA", {}), "rgb.png": ("RGB", {}), "rgba.png": ("RGBA", {}),
+    "palette.png": ("P", {}), "bit.png": ("1", {}), "rgb.bmp": ("RGB", {}), "rgb.tif": ("RGB", {}),
+    "cmyk.tif": ("CMYK", {}), "rgba.tif": ("RGBA", {}), "lossless.webp": ("RGBA", {"lossless": True, "exact": True}),
+}  # fmt: skip
+
+
+def test_every_lossless_kind_keeps_its_known_pixels(tmp_path: Path, lgnet: Command) -> None:
+    """Written and compared by Pillow, which is not what most of them went through."""
+    images, out = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
+    rng = np.random.default_rng(0)
+    for name, (mode, options) in KINDS.items():
+        noise = Image.fromarray(rng.integers(0, 256, (270, 300, 4), dtype=np.uint8))
+        rgb, ink = noise.convert("RGB"), Image.frombytes("CMYK", (300, 270), noise.tobytes())
+        special = {"P": rgb.quantize(64), "CMYK": ink, "RGBA": noise, "LA": noise.convert("LA")}
+        picture = special.get(mode) or rgb.convert(mode)
+        picture.save(images / name, **options)
+    for name, shape in {"deep.png": (270, 300, 3), "deep-grey.png": (270, 300), "deep.tiff": (270, 300, 3)}.items():
+        cv2.imwrite(str(images / name), rng.integers(0, 65536, shape, dtype=np.uint16))
+    hole = np.zeros((270, 300), bool)
+    hole[100:160, 90:200] = True
+    cv2.imwrite(str(tmp_path / "mask.png"), hole.astype(np.uint8) * 255)
+    done = lgnet("inpaint", images, tmp_path / "mask.png", "-o", out)
+    assert done.returncode == 0, done.stderr
+    for name, (mode, _) in KINDS.items():
+        target = {"P": "RGB", "1": "L"}.get(mode, mode)
+        with Image.open(images / name) as source, Image.open(out / name) as result:
+            assert result.mode == target
+            before, after = np.asarray(source.convert(target)), np.asarray(result)
+        np.testing.assert_array_equal(after[~hole], before[~hole], err_msg=name)
+        if mode.endswith("A"):
+            np.testing.assert_array_equal(after[..., -1], before[..., -1], err_msg=name)
+        assert (after[hole] != before[hole]).any(), name
+    for name in ("deep.png", "deep-grey.png", "deep.tiff"):
+        assert read(out / name).dtype == np.uint16
+        check_filled(read(images / name), read(out / name), hole)
+
+
+def test_jpeg_stays_jpeg_with_profile_exif_and_orientation(
+    tmp_path: Path, lgnet: Command, photo: Callable[..., np.ndarray]
+) -> None:
+    upright = Image.fromarray(photo(300, 400))
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112], exif[0x9003] = "Maker", 6, "2024:01:01 10:00:00"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    upright.transpose(Image.Transpose.ROTATE_90).save(
+        tmp_path / "a.jpg", quality=98, subsampling=0, exif=exif, icc_profile=profile
+    )
+    mask = np.zeros((300, 400), np.uint8)
+    mask[200:250, 20:100] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    assert lgnet("inpaint", tmp_path / "a.jpg", tmp_path / "mask.png", "-o", tmp_path / "b.jpg").returncode == 0
+    with Image.open(tmp_path / "b.jpg") as after:
+        assert (after.format, after.size) == ("JPEG", (400, 300))
+        assert after.info["icc_profile"] == profile
+        assert after.getexif()[0x010F] == "Maker"
+        assert after.getexif()[0x0112] == 1
+        off = np.abs(np.asarray(after).astype(int) - np.asarray(upright))[mask == 0]
+    assert off.mean() < 4  # grey levels: noise through JPEG at 98 and again at 95; turned wrongly it is off by over 40
+    assert not list(tmp_path.glob("*.jsonl"))  # one file to one file writes nothing beside it
+
+
+@pytest.mark.parametrize(
+    ("prepare", "arguments", "code", "said"),
+    [
+        ("", ["none", "masks"], 2, "none: no such file or folder"),
+        ("", ["images", "none"], 2, "none: no such mask file or folder"),
+        ("empty", ["images", "masks"], 4, "no image there"),
+        ("unmatched", ["images", "masks"], 4, "image without a mask (1)"),
+        ("half", ["images", "masks"], 2, "--allow-missing"),
+        ("unused", ["images", "masks"], 2, "mask without an image (1)"),
+        ("text", ["images", "masks"], 2, "not an image lgnet reads"),
+        ("", ["images", "masks", "--backend", "onnx"], 2, "no back end is called"),
+        ("", ["images", "masks", "--engine", "none.onnx"], 5, "none.onnx: no such file"),
+        ("", ["images", "masks", "--weights", "none.safetensors"], 5, "none.safetensors: cannot be read"),
+        ("", ["images", "masks", "--weights", "a", "--engine", "b"], 2, "exclude each other"),
+        ("", ["images", "masks", "--quality", "101"], 2, "--quality"),
+        ("size", ["images", "masks"], 3, "--resize-masks"),
+        ("broken", ["images", "masks"], 3, "001.png: damaged or cut off"),
+        ("occupied", ["images", "masks"], 2, "--overwrite replaces it"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_has_its_code_and_its_words(
+    folders: Folders, tmp_path: Path, lgnet: Command, prepare: str, arguments: list[str], code: int, said: str
+) -> None:
+    images, masks = folders(2)
+    out = tmp_path / "out"
+    if prepare in ("empty", "unmatched"):
+        for file in [*images.iterdir(), *masks.iterdir()]:
+            file.unlink()
+    if prepare == "unmatched":
+        cv2.imwrite(str(images / "a.png"), np.zeros((9, 9), np.uint8))
+    if prepare == "half":
+        (masks / "001.png").unlink()
+    if prepare == "unused":
+        (masks / "009.png").write_bytes((masks / "000.png").read_bytes())
+    if prepare == "text":
+        (images / "readme.txt").write_text("hello")
+    if prepare == "size":
+        cv2.imwrite(str(masks / "000.png"), np.full((9, 9), 255, np.uint8))
+    if prepare == "broken":
+        (images / "001.png").write_bytes((images / "001.png").read_bytes()[:5000])
+    if prepare == "occupied":
+        out.mkdir()
+        (out / "000.png").write_text("precious")
+    done = lgnet("inpaint", *arguments, "-o", out, cwd=tmp_path)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert "Traceback" not in done.stderr
+    if code != 3:
+        assert [p.read_text() for p in out.glob("*")] == (["precious"] if prepare == "occupied" else [])
+    else:
+        assert sorted(r["status"] for r in lines(out)) == ["failed", "filled"]
+
+
+def test_allow_missing_fills_the_rest(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
+    images, masks = folders(2)
+    (masks / "001.png").rename(masks / "other.png")
+    done = lgnet("inpaint", images, masks, "-o", tmp_path / "out", "--allow-missing")
+    assert done.returncode == 0
+    assert str(images / "001.png") in done.stderr
+    assert str(masks / "other.png") in done.stderr
+    assert [r["input"] for r in lines(tmp_path / "out")] == [str(images / "000.png")]
+
+
+def test_mask_options_reach_the_masks(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
+    images, masks = folders(1)
+    hole = read(masks / "000.png") > 0
+    cv2.imwrite(str(masks / "000.png"), cv2.resize(np.where(hole, 60, 99).astype(np.uint8), (600, 520)))
+    options = ["--mask-polarity", "black-hole", "--mask-threshold", "80", "--dilate", "3", "--resize-masks"]
+    assert lgnet("inpaint", images, masks, "-o", tmp_path / "out", *options).returncode == 0
+    before, after = read(images / "000.png"), read(tmp_path / "out" / "000.png")
+    changed = (before != after).any(axis=2)
+    grown = cv2.dilate(hole.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))) > 0
+    assert not changed[~grown].any()
+    assert changed[cv2.dilate(hole.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0].mean() > 0.9
+
+
+def test_format_glob_and_dry_run(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
+    images, masks = folders(3)
+    out = tmp_path / "out"
+    arguments = ["inpaint", f"{images}/00[12].png", masks, "-o", out, "--format", "webp", "--allow-missing"]
+    dry = lgnet(*arguments, "--dry-run")
+    assert dry.stdout.splitlines() == [f"{images}/{n}.png + {masks}/{n}.png -> {out}/{n}.webp" for n in ("001", "002")]
+    assert not out.exists()
+    assert lgnet(*arguments).returncode == 0
+    assert (out / "001.webp").read_bytes()[8:12] == b"WEBP"
+
+
+def test_out_inside_images_is_refused(folders: Folders, lgnet: Command) -> None:
+    images, masks = folders(1)
+    for out in (images, images / "out", masks / "out"):
+        done = lgnet("inpaint", images, masks, "-o", out)
+        assert done.returncode == 2
+        assert "lies inside it" in done.stderr
+    assert len(list(images.iterdir())) == 1
+
+
+def test_odd_names(folders: Folders, tmp_path: Path) -> None:
+    images, masks = folders(1)
+    odd = os.fsencode("new\nline ü ") + b"\xff"
+    for folder in (images, masks):
+        (folder / "000.png").rename(folder / os.fsdecode(odd + b".png"))
+    command = [Path(sys.executable).with_name("lgnet"), "inpaint", images, masks, "-o", tmp_path / "out"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert os.fsencode(tmp_path / "out") + b"/" + odd + b".png" in [
+        os.fsencode(p) for p in (tmp_path / "out").iterdir()
+    ]
+    assert lines(tmp_path / "out")[0]["status"] == "filled"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_exits_130_leaves_whole_files_and_goes_on(
+    folders: Folders, tmp_path: Path, lgnet: Command, number: signal.Signals
+) -> None:
+    images, masks = folders(40)
+    out = tmp_path / "out"
+    command = [Path(sys.executable).with_name("lgnet"), "inpaint", images, masks, "-o", out]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while len(list(out.glob("*.png"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.send_signal(number)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "goes on where it stopped" in said
+    written = {path: path.read_bytes() for path in out.glob("*.png")}
+    assert 3 <= len(written) < 40
+    assert not list(out.glob(".lgnet-*"))
+    assert lgnet("inpaint", images, masks, "-o", out).returncode == 0
+    assert len(list(out.glob("*.png"))) == 40
+    assert all(path.read_bytes() == content for path, content in written.items())
+
+
+def test_verbose_shows_the_traceback_and_nothing_else_does(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
+    images, masks = folders(1)
+    arguments = ["inpaint", images, masks, "-o", tmp_path / "out", "--engine", __file__]
+    assert "Traceback" not in lgnet(*arguments).stderr
+    assert "Traceback" in lgnet(*arguments, "--verbose").stderr
+
+
+def test_every_command_has_an_example_in_its_help(lgnet: Command) -> None:
+    commands = [["inpaint"], ["weights", "import"], ["weights", "export"], ["weights", "show"], ["weights", "list"]]
+    for command in commands:
+        assert f"lgnet {' '.join(command)}" in lgnet(*command, "--help").stdout.split("Example:")[1]
+    assert "130 interrupted" in " ".join(lgnet("--help").stdout.split())
