@@ -7,7 +7,6 @@ outwards.
 """
 
 import io
-import struct
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,16 +19,14 @@ from PIL import Image
 from lgnet_cli.errors import FileError
 
 from .formats import FORMATS
+from .metadata import BROKEN, FOLDERS, LISTED_TIFF_TAGS, append_folders, exif_block, fitting_profile, tiff_metadata
 from .picture import Kind, Picture, swapped, to_rgb, upright
 
 MAX_PIXELS = 500_000_000
 """Of one image. A header that claims more is refused before memory is asked for."""
 
-ORIENTATION = 0x0112  # EXIF's tag
-LISTED_TIFF_TAGS = (270, 271, 272, 305, 306, 315, 33432)  # description, maker, model, software, date, artist, copyright
 KINDS: dict[str, Kind] = {"1": "grey", "L": "grey", "I;16": "grey", "LA": "grey+alpha", "RGB": "rgb", "RGBA": "rgba",
                           "CMYK": "cmyk"}  # fmt: skip
-PILLOW_MODES: dict[Kind, str] = {"grey": "L", "grey+alpha": "LA", "rgb": "RGB", "rgba": "RGBA", "cmyk": "CMYK"}
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it cannot read, we report by name
 Image.MAX_IMAGE_PIXELS = None  # our own limit is checked for every library, and is an error, not a warning
@@ -44,11 +41,21 @@ class Header:
     width: int  # pixels as stored
     height: int
     bits: int  # a sample, 8 or 16
+    clear: int | None = None  # of a grey PNG: the shade that is transparent
+    inverted: bool = False  # 16-bit TIFF whose 0 is white; OpenCV leaves it so
 
 
 def read_header(data: bytes, path: Path) -> Header:
     """Raises FileError: not an image we read, several frames, samples of another kind, or too many pixels."""
-    image = _open(data, path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _header(_open(data, path), path, data)
+    except BROKEN as error:  # counting frames reads all their headers
+        raise FileError(f"{path}: not a readable image") from error
+
+
+def _header(image: Image.Image, path: Path, data: bytes) -> Header:
     fmt = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG followed by a second picture
     if fmt not in FORMATS:
         raise FileError(f"{path}: is {fmt} inside; lgnet reads JPEG, PNG, WebP, TIFF and BMP")
@@ -56,7 +63,16 @@ def read_header(data: bytes, path: Path) -> Header:
         raise FileError(f"{path}: holds {image.n_frames} pictures; lgnet fills files of one")  # type: ignore[attr-defined]
     if image.width * image.height > MAX_PIXELS:
         raise FileError(f"{path}: claims {image.width} x {image.height} pixels; the limit is {MAX_PIXELS:,}")
-    return Header(fmt, image.mode, image.width, image.height, _sample_bits(image, path))
+    bits, mode, clear, inverted = _sample_bits(image, path), image.mode, None, False
+    if fmt == "PNG" and data[25] == 4:
+        mode = "LA"  # Pillow says RGBA of 16 bits
+    elif fmt == "PNG" and data[25] == 0:
+        clear = image.info.get("transparency")
+    elif fmt == "TIFF" and bits == 16:
+        inverted = image.tag_v2.get(262) == 0  # type: ignore[attr-defined]
+        if image.tag_v2.get(284) == 2 or 1 in image.tag_v2.get(338, ()):  # type: ignore[attr-defined]
+            raise FileError(f"{path}: 16-bit TIFF with separate planes or premultiplied alpha is not supported")
+    return Header(fmt, mode, image.width, image.height, bits, clear, inverted)
 
 
 def decode(data: bytes, path: Path) -> Picture:
@@ -82,10 +98,12 @@ def encode(picture: Picture, fmt: str, quality: int) -> bytes | memoryview:
         rgb = to_rgb(picture.pixels, "cmyk")[:, :, ::-1]
         picture = replace(picture, pixels=np.ascontiguousarray(rgb), kind="rgb", icc=b"")  # its profile was for ink
     _check_fits(picture, fmt)
-    if fmt == "TIFF" and picture.pixels.dtype == np.uint16 and picture.kind != "grey":
+    if picture.kind == "grey+alpha" and picture.pixels.dtype == np.uint16:  # as colour: nobody reads it otherwise
+        picture = replace(picture, pixels=picture.pixels[:, :, [0, 0, 0, 1]], kind="rgba")
+    picture = replace(picture, icc=fitting_profile(picture, fmt))
+    if fmt == "TIFF":
         return _encode_with_tifffile(picture)
-    alpha_8_bit = picture.kind == "grey+alpha" and picture.pixels.dtype == np.uint8
-    if fmt in ("TIFF", "WEBP") or picture.kind == "cmyk" or alpha_8_bit:
+    if fmt == "WEBP" or picture.kind in ("cmyk", "grey+alpha"):
         return _encode_with_pillow(picture, fmt, quality)
     return _encode_with_opencv(picture, fmt, quality)
 
@@ -95,7 +113,7 @@ def _open(data: bytes, path: Path) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return Image.open(io.BytesIO(data))
-    except (OSError, ValueError, SyntaxError, struct.error) as error:  # what Pillow raises for broken headers
+    except BROKEN as error:
         raise FileError(f"{path}: is empty" if not data else f"{path}: not a readable image") from error
 
 
@@ -109,70 +127,42 @@ def _sample_bits(image: Image.Image, path: Path) -> int:
     return 16 if image.mode.startswith("I") else 8  # PNG of 16-bit colour says 8 here; OpenCV finds out
 
 
-def _exif_block(raw: bytes, path: Path) -> tuple[bytes, int]:
-    """(EXIF to write, orientation to apply). The thumbnail goes: it would show what the fill removed."""
-    if not raw:
-        return b"", 1
-    exif = Image.Exif()
-    try:
-        exif.load(raw)
-        return _reset_orientation(exif)
-    except (OSError, ValueError, TypeError, KeyError, SyntaxError, struct.error) as error:
-        raise FileError(f"{path}: its EXIF block is broken", mend=f"remove it: exiftool -exif= {path}") from error
-
-
-def _reset_orientation(exif: Image.Exif) -> tuple[bytes, int]:
-    orientation = exif.get(ORIENTATION, 1)
-    if ORIENTATION in exif:
-        exif[ORIENTATION] = 1
-    block = exif.tobytes().removeprefix(b"Exif\0\0") if len(exif) else b""
-    return block, orientation if orientation in range(1, 9) else 1
-
-
 def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
-    pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED)
+    try:
+        pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:  # more than 2**20 pixels a side, say
+        raise FileError(f"{path}: OpenCV cannot decode it ({error.err})") from error
     if pixels is None:
         raise FileError(f"{path}: damaged or cut off; its pixels cannot be decoded")
     metadata = {kind: np.asarray(block).tobytes() for kind, block in zip(kinds, blocks, strict=True)}
-    exif, orientation = _exif_block(metadata.get(cv2.IMAGE_METADATA_EXIF, b""), path)
+    exif, orientation = exif_block(metadata.get(cv2.IMAGE_METADATA_EXIF, b""), path)
     icc = metadata.get(cv2.IMAGE_METADATA_ICCP, b"")
     if header.format == "TIFF":  # OpenCV has turned it upright already, and hands out no metadata
-        exif, icc, turned = _tiff_metadata(data, path)
+        exif, icc, turned = tiff_metadata(_open(data, path))
     else:
         pixels, turned = upright(pixels, orientation), orientation
     pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
     kind: Kind = {1: "grey", 3: "rgb", 4: "rgba"}[pixels.shape[2]]  # type: ignore[assignment]
     if header.mode == "LA":  # OpenCV makes it BGRA
         pixels, kind = np.ascontiguousarray(pixels[:, :, 2:]), "grey+alpha"
+    if header.clear is not None and kind == "grey":  # OpenCV ignores it
+        opaque = np.where(pixels == header.clear, 0, 255 if header.bits == 8 else 65535).astype(pixels.dtype)
+        pixels, kind = np.dstack([pixels, opaque]), "grey+alpha"
+    if header.inverted:
+        pixels = 65535 - pixels
     return Picture(pixels, kind, header.format, header.format != "JPEG", exif, icc, turned)
-
-
-def _tiff_metadata(data: bytes, path: Path) -> tuple[bytes, bytes, int]:
-    """(EXIF, ICC, orientation) of a TIFF. Its EXIF lies among entries that describe its pixels; those are left out."""
-    image = _open(data, path)
-    exif = image.getexif()
-    kept = Image.Exif()
-    for tag in LISTED_TIFF_TAGS:
-        if tag in exif:
-            kept[tag] = exif[tag]
-    for folder in (0x8769, 0x8825):  # EXIF's own entries, GPS
-        if entries := exif.get_ifd(folder):
-            kept[folder] = entries
-    block = kept.tobytes().removeprefix(b"Exif\0\0") if len(kept) else b""
-    turned = exif.get(ORIENTATION, 1)
-    return block, image.info.get("icc_profile") or b"", turned if turned in range(1, 9) else 1
 
 
 def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
     image = _open(data, path)
     try:
         image.load()
-    except (OSError, ValueError, SyntaxError, struct.error) as error:
+    except BROKEN as error:
         raise FileError(f"{path}: damaged or cut off; its pixels cannot be decoded") from error
     if header.format == "TIFF":  # Pillow turns it upright while it loads
-        exif, icc, turned = _tiff_metadata(data, path)
+        exif, icc, turned = tiff_metadata(_open(data, path))
     else:
-        exif, turned = _exif_block(image.info.get("exif", b"").removeprefix(b"Exif\0\0"), path)
+        exif, turned = exif_block(image.info.get("exif", b"").removeprefix(b"Exif\0\0"), path)
         icc = image.info.get("icc_profile") or b""
     if image.mode in ("P", "PA", "YCbCr", "RGBX"):
         image = image.convert("RGBA" if image.has_transparency_data and image.mode != "RGBX" else "RGB")
@@ -204,10 +194,8 @@ def _check_fits(picture: Picture, fmt: str) -> None:
 
 
 def _encode_with_opencv(picture: Picture, fmt: str, quality: int) -> memoryview:
-    pixels = picture.pixels
-    if picture.kind == "grey+alpha":  # 16-bit: Pillow has no such mode, OpenCV writes it as colour with alpha
-        pixels = pixels[:, :, [0, 0, 0, 1]]
-    metadata = {cv2.IMAGE_METADATA_EXIF: picture.exif, cv2.IMAGE_METADATA_ICCP: _fitting_profile(picture)}
+    pixels = np.ascontiguousarray(picture.pixels)
+    metadata = {cv2.IMAGE_METADATA_EXIF: picture.exif, cv2.IMAGE_METADATA_ICCP: picture.icc}
     metadata = {kind: block for kind, block in metadata.items() if block and fmt != "BMP"}
     options = [
         cv2.IMWRITE_JPEG_QUALITY,
@@ -224,21 +212,14 @@ def _encode_with_opencv(picture: Picture, fmt: str, quality: int) -> memoryview:
     return memoryview(np.ascontiguousarray(data)).cast("B")  # type: ignore[arg-type]
 
 
-def _fitting_profile(picture: Picture) -> bytes:
-    """The profile, unless its colour space is not the pixels': PNG refuses an RGB profile on a grey picture."""
-    space = b"GRAY" if picture.kind.startswith("grey") else b"RGB "
-    return picture.icc if picture.icc[16:20] == space else b""
-
-
 def _encode_with_pillow(picture: Picture, fmt: str, quality: int) -> memoryview:
     pixels = swapped(picture.pixels, picture.kind)
     image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if picture.kind == "grey" else pixels))
     if picture.kind == "cmyk":
         image = Image.frombytes("CMYK", image.size, pixels.tobytes())
-    options: dict[str, object] = {"exif": picture.exif, "icc_profile": picture.icc or None}
-    if fmt == "TIFF":
-        options |= {"compression": "tiff_adobe_deflate"}
-    elif fmt == "WEBP":
+    exif = b"Exif\0\0" + picture.exif if fmt == "JPEG" and picture.exif else picture.exif  # Pillow adds it for no JPEG
+    options: dict[str, object] = {"exif": exif, "icc_profile": picture.icc or None}
+    if fmt == "WEBP":
         lossless = picture.format == "WEBP" and picture.lossless
         options |= {"lossless": lossless, "exact": True, "quality": quality, "method": 4}
     elif fmt == "JPEG":
@@ -249,15 +230,20 @@ def _encode_with_pillow(picture: Picture, fmt: str, quality: int) -> memoryview:
 
 
 def _encode_with_tifffile(picture: Picture) -> memoryview:
-    """16-bit colour. Keeps the profile and the main entries (maker, date, copyright ...); EXIF's own folder is lost."""
+    """Keeps the profile, the main entries (maker, date, copyright ...), EXIF's own and GPS."""
     exif = Image.Exif()
     if picture.exif:
         exif.load(picture.exif)
-    texts = [(tag, "s", 0, str(exif[tag]), True) for tag in LISTED_TIFF_TAGS if tag in exif]
-    alpha = ["unassalpha"] if picture.kind == "rgba" else None
+    tags = [(tag, "s", 0, str(exif[tag]).encode("latin-1"), True) for tag in LISTED_TIFF_TAGS if tag in exif]
+    folders = {tag: entries for tag in FOLDERS if (entries := exif.get_ifd(tag))}
+    pixels = swapped(picture.pixels, picture.kind)
+    photometric = {"cmyk": "separated", "rgb": "rgb", "rgba": "rgb"}.get(picture.kind, "minisblack")
+    alpha = ["unassalpha"] if picture.kind in ("rgba", "grey+alpha") else None
     buffer = io.BytesIO()
     tifffile.imwrite(
-        buffer, swapped(picture.pixels, picture.kind), photometric="rgb", extrasamples=alpha, compression="zlib",
-        predictor=True, iccprofile=picture.icc or None, extratags=texts, metadata=None, software=False,
+        buffer, pixels[:, :, 0] if picture.kind == "grey" else pixels, photometric=photometric, extrasamples=alpha,
+        compression="zlib", predictor=True, iccprofile=picture.icc or None, extratags=tags, metadata=None,
+        software=False, byteorder="<", planarconfig="contig" if picture.kind != "grey" else None,
     )  # fmt: skip
+    append_folders(buffer, folders)
     return buffer.getbuffer()

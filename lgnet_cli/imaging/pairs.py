@@ -52,9 +52,12 @@ def make_plan(images: str, masks: Path, out: Path, output_format: str | None = N
     if of_stem is None and not masks.is_file():
         raise UsageError(f"{masks}: no such mask file or folder")
     single = out if root is None and out.suffix.lower() in SUFFIXES and not out.is_dir() else None
+    used = set()
     for image in found:
         relative = Path(image.name) if root is None else image.relative_to(root)
-        candidates = [masks] if of_stem is None else of_stem.pop(relative.with_suffix("").as_posix(), [])
+        stem = relative.with_suffix("").as_posix()
+        used.add(stem)
+        candidates = [masks] if of_stem is None else of_stem.get(stem, [])
         target = single or out / _renamed(relative, output_format)
         if len(candidates) == 1:
             plan.pairs.append(Pair(image, candidates[0], target))
@@ -62,7 +65,7 @@ def make_plan(images: str, masks: Path, out: Path, output_format: str | None = N
             plan.skippable.setdefault("image with several masks", []).append(f"{image}: {_names(candidates)}")
         else:
             plan.skippable.setdefault("image without a mask", []).append(str(image))
-    unused = sorted(str(mask) for left in (of_stem or {}).values() for mask in left)
+    unused = sorted(str(mask) for stem, left in (of_stem or {}).items() if stem not in used for mask in left)
     if unused:
         plan.skippable["mask without an image"] = unused
     _check_outputs(plan, Path(images) if Path(images).is_dir() else None, masks, out)
@@ -132,7 +135,7 @@ def _check_outputs(plan: Plan, walked: Path | None, masks: Path, out: Path) -> N
 
 def _renamed(relative: Path, output_format: str | None) -> Path:
     """A result's name: its input's, unless its suffix promises another format than the one asked for."""
-    if output_format is None or SUFFIXES[relative.suffix.lower()] == output_format:
+    if output_format is None or SUFFIXES.get(relative.suffix.lower()) == output_format:
         return relative
     return relative.with_suffix(FORMATS[output_format])
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, TiffImagePlugin
+
 from lgnet_cli.errors import FileError
 from lgnet_cli.imaging.files import decode, encode
 from lgnet_cli.imaging.picture import Picture, put_holes, swapped, to_rgb
-from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, TiffImagePlugin
 
 Array = NDArray[Any]
 Noise = Callable[..., Array]
@@ -310,6 +311,15 @@ def test_exif_survives_in_16_bit_tiff(noise: Noise, png: Maker, tmp_path: Path) 
     assert "Orientation" not in tags or tags["Orientation"].value == 1
 
 
+@pytest.mark.parametrize("target", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_names_outside_ascii_survive(target: str, tmp_path: Path) -> None:
+    """Cameras and editors write UTF-8 where the standard asks for ASCII."""
+    owner = "© José".encode() + b"\0"
+    block = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 33432, 2, len(owner), 26, 0) + owner
+    data = saved(gentle("rgb"), "JPEG", exif=block)
+    assert owner in bytes(encode(decoded(data, tmp_path), target, 95))
+
+
 def test_thumbnail_is_left_out(tmp_path: Path) -> None:
     thumbnail = saved(Image.new("RGB", (8, 8), "red"), "JPEG")
     main = struct.pack("<HHHIHHI", 1, ORIENTATION, 3, 1, 1, 0, 26)
@@ -362,6 +372,13 @@ def test_lossy_formats_stay_close(fmt: str, kind: str, tmp_path: Path) -> None:
     # Quality 95 quantizes the coefficients that a smooth picture has by steps of 1 to 10, of which a pixel sees a
     # fraction each; lossy WebP works in 4:2:0 and limited range, which rounds colours more coarsely.
     assert change.max() <= (12 if fmt == "WEBP" else 6)
+
+
+def test_lossless_webp_with_a_profile_stays_lossless(noise: Noise, tmp_path: Path) -> None:
+    """A profile comes before the chunk that tells."""
+    image = stored(noise, "RGBA")
+    picture = decoded(saved(image, "WEBP", icc_profile=profile(), **LOSSLESS_WEBP), tmp_path)
+    np.testing.assert_array_equal(np.asarray(opened(encode(picture, "WEBP", 50))), np.asarray(image))
 
 
 def test_quality_decides_the_size(noise: Noise, tmp_path: Path) -> None:

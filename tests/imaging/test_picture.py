@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from lgnet_cli.imaging.picture import Picture, put_holes, swapped, to_rgb, upright
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+
+from lgnet_cli.imaging.picture import Picture, put_holes, swapped, to_rgb, upright
 
 CHANNELS = {"grey": 1, "grey+alpha": 2, "rgb": 3, "rgba": 4, "cmyk": 4}
 COLOURS = {"grey": 1, "grey+alpha": 1, "rgb": 3, "rgba": 3, "cmyk": 4}  # channels a fill may change
