@@ -23,6 +23,9 @@ class OnnxRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         options.log_severity_level = 3  # errors come back as exceptions; warnings are of its own optimiser
+        # Attention's far positions weigh less than float32's smallest normal number, and a CPU computes with those many
+        # times slower: with zero instead, a photo takes two thirds of the time and comes out the same.
+        options.add_session_config_entry("session.set_denormal_as_zero", "1")
         try:
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no base class of their own

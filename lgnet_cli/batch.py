@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ from .imaging.masks import MaskOptions
 from .imaging.pairs import Plan, make_plan
 from .pipeline import Settings, Summary, run
 from .report import NAME, Record, Report
+
+SWITCH_SECONDS = 0.0005
+"""How long a decoding thread may keep the interpreter while the engine's thread wants it back. At Python's own 0.005 a
+batch of small images reached 85 % of the bare engine's rate, at this 90 %."""
 
 SHOWN = 10
 """Paths listed of each problem before the rest is counted."""
@@ -105,6 +110,7 @@ def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, 
         folder.mkdir(parents=True, exist_ok=True)
     report, summary = Report(folder), Summary()
     _interrupt_on_sigterm()
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         with _progress(console, len(plan.pairs), job) as on_done:
             run(plan.pairs, engine, settings, report, summary, on_done)

@@ -95,8 +95,12 @@ def top(version: Annotated[bool, typer.Option("--version", callback=_version, is
     epilog="Example:  lgnet inpaint photos/ masks/ -o repaired/     one photo:  lgnet inpaint a.jpg mask.png -o b.jpg"
 )
 def inpaint(
-    images: Annotated[str, typer.Argument(help="A folder (walked recursively), a file, or a quoted glob.")],
-    masks: Annotated[Path, typer.Argument(help="A folder matched by path and stem, or one mask for every image.")],
+    images: Annotated[
+        str, typer.Argument(metavar="IMAGES", help="A folder (walked recursively), a file, or a quoted glob.")
+    ],
+    masks: Annotated[
+        Path, typer.Argument(metavar="MASKS", help="A folder matched by path and stem, or one mask for every image.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results, laid out as IMAGES.")],
     weights: Annotated[Path | None, typer.Option(help="Native weights; the model that ships if left out.")] = None,
     engine: Annotated[Path | None, typer.Option(help="An exported graph (.onnx) instead of weights.")] = None,

@@ -66,7 +66,7 @@ def put_holes(pixels: Array, kind: Kind, filled: Bytes8, hole: NDArray[np.bool_]
         own = filled[:, :, ::-1]
     if pixels.dtype == np.uint16:
         own = own.astype(np.uint16) * FULL_16_BIT
-    pixels[:, :, : own.shape[2]][hole] = own[hole]
+    np.copyto(pixels[:, :, : own.shape[2]], own, where=hole[:, :, None])
 
 
 def upright(pixels: Array, orientation: int) -> Array:
