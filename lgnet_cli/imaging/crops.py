@@ -119,7 +119,7 @@ def owned(hole: Hole, crop: Crop) -> Hole:
     ends[labels[~inside]] = False
     depth = cv2.distanceTransform(framed, cv2.DIST_L2, 3)
     deepest = np.zeros(count, np.float32)
-    np.maximum.at(deepest, labels[box], depth[box])
+    np.maximum.at(deepest, labels[box].astype(np.intp), depth[box])
     mine = ends | (deepest <= THIN)
     mine[0] = False  # label 0 is what is known
     result = np.zeros(hole[_part(crop)].shape, bool)
