@@ -92,7 +92,7 @@ try:
 finally:
     print(sorted({HEAVY!r} & sys.modules.keys()), file=sys.stderr)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
     assert done.stdout
 

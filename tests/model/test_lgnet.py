@@ -88,7 +88,8 @@ def test_every_stage_given_upstreams_input_to_it_is_upstreams() -> None:
     """With the kernels of upstream's run, each stage alone agrees: what differs above is carried over rounding."""
     environment = os.environ | {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
     command = [sys.executable, "-c", STAGE_BY_STAGE, str(Path(__file__).parent)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    folder = Path(__file__).parent  # not the repository's: its lgnet_cli/ alone is not the installed package
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True)
     assert all(float(off) < TOLERANCE for off in done.stdout.split())
 
 
