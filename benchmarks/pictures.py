@@ -5,8 +5,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from lgnet_cli.benchmarks.metrics import Image
 
+from lgnet_cli.benchmarks.metrics import Image
 from lgnet_cli.imaging.files import decode
 from lgnet_cli.imaging.picture import to_rgb
 

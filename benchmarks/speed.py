@@ -20,11 +20,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+
 from lgnet_cli.benchmarks.upstream import plain
 from lgnet_cli.engines.export import EightBit, export_onnx
 from lgnet_cli.engines.onnxruntime import OnnxRuntimeEngine
 from lgnet_cli.engines.openvino import OpenVinoEngine
-
 from lgnet_cli.model import LGNet, load
 from lgnet_cli.weights import DEFAULT_GRAPH, DEFAULT_WEIGHTS
 

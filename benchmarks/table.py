@@ -11,9 +11,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from lgnet_cli.benchmarks.metrics import Image, l1_percent, psnr_db, ssim
 from lgnet_cli.engines.select import choose, open_engine
-
 from lgnet_cli.imaging.files import decode
 from lgnet_cli.imaging.formats import SUFFIXES
 from lgnet_cli.imaging.picture import to_rgb

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from lgnet_cli.engines.protocol import Pixels
 
 ROOT = Path(__file__).parent.parent

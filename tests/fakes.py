@@ -1,8 +1,8 @@
 """Fakes that satisfy the protocols."""
 
 import numpy as np
-from lgnet_cli.engines.protocol import EngineInfo, Pixels
 
+from lgnet_cli.engines.protocol import EngineInfo, Pixels
 from lgnet_cli.errors import EngineError
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lgnet_cli.benchmarks.metrics import l1_percent, psnr_db, ssim
 from skimage.metrics import peak_signal_noise_ratio
 
+from lgnet_cli.benchmarks.metrics import l1_percent, psnr_db, ssim
 from lgnet_cli.imaging.strokes import BUCKETS, random_hole
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fakes import PaintEngine, SmallMemoryEngine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fakes import PaintEngine, SmallMemoryEngine
 from lgnet_cli.imaging.masks import MaskOptions
 from lgnet_cli.imaging.pairs import Pair, make_plan
 from lgnet_cli.pipeline import Settings, Summary, run

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from lgnet_cli.engines.protocol import Engine
 from lgnet_cli.engines.select import Choice, choose, cuda_devices, graph_of, open_engine
-
 from lgnet_cli.errors import EngineError, MissingBackend, ModelError, UsageError
 from lgnet_cli.model import LGNet, save
 from lgnet_cli.weights import DEFAULT_GRAPH, DEFAULT_WEIGHTS

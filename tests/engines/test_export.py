@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from lgnet_cli.engines.export import EightBit, export_onnx, fold_batchnorm, ship
 from lgnet_cli.engines.onnxruntime import OnnxRuntimeEngine
-
 from lgnet_cli.errors import UsageError
 from lgnet_cli.model import LGNet, load, load_published
 from lgnet_cli.weights.header import read_header, sha256

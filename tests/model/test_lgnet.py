@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from lgnet_cli.benchmarks.upstream import plain, plain_attend
 from torch import Tensor
 
+from lgnet_cli.benchmarks.upstream import plain, plain_attend
 from lgnet_cli.model import LGNet, Stages, load_published
 from lgnet_cli.model.layers import attend
 
