@@ -10,7 +10,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -95,7 +95,7 @@ def run(
         KeyboardInterrupt: after the images being written are whole and recorded; those before that stage are dropped.
     """
     started = time.perf_counter()
-    fixed = f"{engine.info.weights_sha256} {settings.masks} {settings.mode} {settings.margin} {settings.quality}"
+    fixed = " ".join(map(str, (engine.info.weights_sha256, replace(settings, batch=0, overwrite=False))))
     pool = ThreadPoolExecutor(max_workers=min(4, max(2, len(os.sched_getaffinity(0)))), thread_name_prefix="lgnet")
 
     def todo() -> Iterator[Work]:

@@ -164,6 +164,9 @@ def test_other_settings_or_a_changed_input_are_done_again(folders: Folders, tmp_
     pairs = plan(images, masks, out)
     fill(pairs, out)
     assert fill(pairs, out, margin=80)[0].filled == 2
+    assert fill(pairs, out, margin=80, batch=2)[0].skipped == 2  # which the output does not depend on
+    assert fill(pairs, out, margin=80, format="TIFF")[0].filled == 2  # under the same name
+    assert fill(pairs, out, margin=80)[0].filled == 2
     cv2.imwrite(str(images / "000.png"), np.zeros((260, 300, 3), np.uint8))
     again, _, _ = fill(pairs, out, margin=80)
     assert (again.filled, again.skipped) == (1, 1)

@@ -134,13 +134,13 @@ def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
         raise FileError(f"{path}: OpenCV cannot decode it ({error.err})") from error
     if pixels is None:
         raise FileError(f"{path}: damaged or cut off; its pixels cannot be decoded")
-    metadata = {kind: np.asarray(block).tobytes() for kind, block in zip(kinds, blocks, strict=True)}
-    exif, orientation = exif_block(metadata.get(cv2.IMAGE_METADATA_EXIF, b""), path)
-    icc = metadata.get(cv2.IMAGE_METADATA_ICCP, b"")
     if header.format == "TIFF":  # OpenCV has turned it upright already, and hands out no metadata
         exif, icc, turned = tiff_metadata(_open(data, path))
     else:
-        pixels, turned = upright(pixels, orientation), orientation
+        metadata = {kind: np.asarray(block).tobytes() for kind, block in zip(kinds, blocks, strict=True)}
+        exif, turned = exif_block(metadata.get(cv2.IMAGE_METADATA_EXIF, b""), path)
+        icc = metadata.get(cv2.IMAGE_METADATA_ICCP, b"")
+        pixels = upright(pixels, turned)
     pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
     kind: Kind = {1: "grey", 3: "rgb", 4: "rgba"}[pixels.shape[2]]  # type: ignore[assignment]
     if header.mode == "LA":  # OpenCV makes it BGRA
@@ -214,9 +214,10 @@ def _encode_with_opencv(picture: Picture, fmt: str, quality: int) -> memoryview:
 
 def _encode_with_pillow(picture: Picture, fmt: str, quality: int) -> memoryview:
     pixels = swapped(picture.pixels, picture.kind)
-    image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if picture.kind == "grey" else pixels))
-    if picture.kind == "cmyk":
-        image = Image.frombytes("CMYK", image.size, pixels.tobytes())
+    if picture.kind == "cmyk":  # as an array, Pillow would take it for RGBA
+        image = Image.frombytes("CMYK", (picture.width, picture.height), pixels.tobytes())
+    else:
+        image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if picture.kind == "grey" else pixels))
     exif = b"Exif\0\0" + picture.exif if fmt == "JPEG" and picture.exif else picture.exif  # Pillow adds it for no JPEG
     options: dict[str, object] = {"exif": exif, "icc_profile": picture.icc or None}
     if fmt == "WEBP":

@@ -66,7 +66,7 @@ def make_plan(images: str, masks: Path, out: Path, output_format: str | None = N
         else:
             plan.skippable.setdefault("image without a mask", []).append(str(image))
     unused = sorted(str(mask) for stem, left in (of_stem or {}).items() if stem not in used for mask in left)
-    if unused:
+    if unused and Path(images).is_dir():  # a file or a glob is a choice among the images, and leaves masks over
         plan.skippable["mask without an image"] = unused
     _check_outputs(plan, Path(images) if Path(images).is_dir() else None, masks, out)
     return plan
