@@ -184,12 +184,15 @@ def _binned(boxes: Boxes, cell: int) -> Boxes:
     """Join boxes smaller than `cell` whose centres lie in one cell of a grid: a mask of speckles has thousands."""
     small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) <= cell
     centres = (boxes[small, :2] + boxes[small, 2:]) // 2 // cell
-    _, cells = np.unique(centres, axis=0, return_inverse=True)
-    count = int(cells.max()) + 1 if cells.size else 0
-    joined = np.empty((count, 4), np.int64)
-    joined[:, :2], joined[:, 2:] = np.iinfo(np.int64).max, 0
-    np.minimum.at(joined[:, :2], cells.ravel(), boxes[small, :2])
-    np.maximum.at(joined[:, 2:], cells.ravel(), boxes[small, 2:])
+    rows = centres[:, 1].max(initial=0) + 1
+    _, cells = np.unique(centres[:, 0] * rows + centres[:, 1], return_inverse=True)  # one number a cell sorts fast
+    order = np.argsort(cells, kind="stable")
+    starts = np.flatnonzero(np.diff(cells[order], prepend=-1))
+    inside = boxes[small][order]
+    joined = np.empty((len(starts), 4), np.int64)
+    if len(starts):
+        joined[:, :2] = np.minimum.reduceat(inside[:, :2], starts)
+        joined[:, 2:] = np.maximum.reduceat(inside[:, 2:], starts)
     return np.concatenate([boxes[~small], joined])
 
 

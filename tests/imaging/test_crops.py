@@ -127,10 +127,10 @@ def test_crop_is_shifted_into_the_photo() -> None:
 @pytest.mark.parametrize("density", [1e-5, 1e-3, 0.05])
 def test_speckles_of_a_large_photo_are_planned_soon(density: float) -> None:
     hole = np.random.default_rng(0).random((3000, 4000)) < density
-    started = time.perf_counter()
+    started = time.process_time()
     crops = plan(hole)
-    # Labelling 12 million pixels takes about 0.1 s; a search through pairs of speckles would take minutes.
-    assert time.perf_counter() - started < 4
+    # 0.7 s of processor time, which a busy machine does not stretch much; a search through pairs would take minutes.
+    assert time.process_time() - started < 6
     assert 1 <= len(crops) <= MAX_CROPS
 
 
