@@ -9,6 +9,7 @@ LgnetError            1  unexpected (a bug: please report it)
 |- Interrupted      130  Ctrl-C or SIGTERM; what was being written is whole, the rest is for the next run
 |- ModelError         5  weights or an engine file are missing, broken or of another kind
 |  |- MissingBackend  5  a named back end is not installed here
+|  |- MissingWeights  5  a file that another project publishes is not here
 """
 
 from enum import IntEnum
@@ -68,4 +69,8 @@ class ModelError(LgnetError):
 
 
 class MissingBackend(ModelError):
+    pass
+
+
+class MissingWeights(ModelError):
     pass

@@ -22,6 +22,7 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "report": {"imaging"},
     "imaging": set(),
     "model": {"weights.header"},
+    "perceptual": {"weights.header"},
     "weights": {"model", "engines.export"},
     "weights.header": set(),
     "engines.protocol": set(),
@@ -30,14 +31,15 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "engines.torch": {"model", "weights.header", "engines.protocol", "engines.export"},
     "engines.onnxruntime": {"engines.protocol"},
     "engines.openvino": {"engines.protocol"},
-    "benchmarks": {"engines", "pipeline", "imaging", "model", "weights"},
+    "training": {"model", "imaging", "perceptual", "weights.header"},
+    "benchmarks": {"engines", "pipeline", "imaging", "model", "weights", "perceptual", "training"},
 }
 
 
 def modules() -> dict[str, Path]:
     """{dotted name below lgnet_cli: file}."""
     found = {}
-    for folder in ("lgnet_cli", "engines", "benchmarks"):
+    for folder in ("lgnet_cli", "engines", "training", "benchmarks"):
         for file in (ROOT / folder).rglob("*.py"):
             parts = list(file.relative_to(ROOT).with_suffix("").parts)
             parts = parts[1:] if folder == "lgnet_cli" else parts

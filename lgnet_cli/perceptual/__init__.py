@@ -1,0 +1,1 @@
+"""Networks that judge pictures as people do, from files that other projects publish: for losses and tables."""

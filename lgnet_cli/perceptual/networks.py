@@ -1,0 +1,173 @@
+"""Feature networks for images in [-1, 1], frozen, and the distance ST-LPIPS."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .files import ST_ALEXNET, ST_VGG16, VGG16, WeightFile, read
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Of RGB in [0, 1]: what torchvision's networks were trained with."""
+
+
+class Vgg16(nn.Module):
+    """VGG16 to its third pool (Simonyan and Zisserman, 2015), with torchvision's weights.
+
+    `forward`: (N, 3, H, W) RGB in [-1, 1] -> the features after pool1, pool2 and pool3.
+
+    Args:
+        state: torchvision's state dict.
+        imagenet: normalise with ImageNet's mean and deviation, which the network was trained with. Upstream feeds it
+            [-1, 1] as it is.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, state: dict[str, Tensor], *, imagenet: bool) -> None:
+        super().__init__()
+        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if imagenet else ((0.5,) * 3, (0.5,) * 3)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        places = ((0, 2), (5, 7), (10, 12, 14))  # of the convolutions, in torchvision's sequence
+        blocks = (nn.Sequential(*(m for p in block for m in (_conv(state, f"features.{p}"), nn.ReLU())))
+                  for block in places)  # fmt: skip
+        self.blocks = nn.ModuleList(blocks)
+        self.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = ((x + 1) / 2 - self.mean) / self.std
+        features = []
+        for block in self.blocks:
+            x = F.max_pool2d(block(x), 2)
+            features.append(x)
+        return features
+
+
+class Blur(nn.Module):
+    """Halve the size through a 3 x 3 binomial filter, so that a small shift changes little (Zhang, 2019)."""
+
+    kernel: Tensor
+
+    def __init__(self, kernel: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("kernel", kernel)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), self.kernel, stride=2, groups=x.shape[1])
+
+
+class ShiftTolerant(nn.Module):
+    """AlexNet or VGG16 with blurred pooling, from the files of ST-LPIPS (Ghildyal and Liu, ECCV 2022).
+
+    `forward`: (N, 3, H, W) RGB in [-1, 1] -> the features of its five slices.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, state: dict[str, Tensor], slices: list[nn.Sequential]) -> None:
+        super().__init__()
+        self.register_buffer("shift", state["scaling_layer.shift"])
+        self.register_buffer("scale", state["scaling_layer.scale"])
+        self.slices = nn.ModuleList(slices)
+        self.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = (x - self.shift) / self.scale
+        features = []
+        for part in self.slices:
+            x = part(x)
+            features.append(x)
+        return features
+
+
+class StLpips(nn.Module):
+    """The distance ST-LPIPS. `forward`: two of (N, 3, H, W) RGB in [-1, 1] -> (N,), 0 where they are equal."""
+
+    def __init__(self, network: ShiftTolerant, state: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.network = network
+        self.heads = [state[f"lin{i}.model.1.weight"] for i in range(5)]
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        total = torch.zeros(len(a), device=a.device)
+        for of_a, of_b, head in zip(self.network(a), self.network(b), self.heads, strict=True):
+            apart = (_unit(of_a) - _unit(of_b)).square()
+            total = total + F.conv2d(apart, head.to(a.device)).mean(dim=(1, 2, 3))
+        return total
+
+
+def vgg16(folder: Path | None = None, *, imagenet: bool, file: WeightFile = VGG16) -> Vgg16:
+    """Raises as `files.find` does."""
+    return Vgg16(read(file, folder), imagenet=imagenet).eval()
+
+
+def st_alexnet(folder: Path | None = None) -> ShiftTolerant:
+    """Raises as `files.find` does."""
+    return _st_alexnet(read(ST_ALEXNET, folder))
+
+
+def st_vgg16(folder: Path | None = None) -> ShiftTolerant:
+    """Raises as `files.find` does."""
+    return _st_vgg16(read(ST_VGG16, folder))
+
+
+def st_lpips(folder: Path | None = None) -> StLpips:
+    """The distance on AlexNet, its authors' default. Raises as `files.find` does."""
+    state = read(ST_ALEXNET, folder)
+    return StLpips(_st_alexnet(state), state).eval()
+
+
+def st_lpips_vgg(folder: Path | None = None) -> StLpips:
+    """The distance on VGG16. Raises as `files.find` does."""
+    state = read(ST_VGG16, folder)
+    return StLpips(_st_vgg16(state), state).eval()
+
+
+def _st_alexnet(state: dict[str, Tensor]) -> ShiftTolerant:
+    def conv(name: str, padding: int = 1) -> nn.Conv2d:
+        return _conv(state, f"net.{name}", padding)
+
+    def halve(name: str) -> list[nn.Module]:
+        return [nn.MaxPool2d(3, stride=1), _blur(state, name)]
+
+    slices = [
+        nn.Sequential(conv("slice1.0", 2), _blur(state, "slice1.1"), nn.ReLU()),
+        nn.Sequential(*halve("slice2.4"), conv("slice2.5", 2), nn.ReLU()),
+        nn.Sequential(*halve("slice3.8"), conv("slice3.9"), nn.ReLU()),
+        nn.Sequential(conv("slice4.11"), nn.ReLU()),
+        nn.Sequential(conv("slice5.13"), nn.ReLU()),
+    ]
+    return ShiftTolerant(state, slices).eval()
+
+
+def _st_vgg16(state: dict[str, Tensor]) -> ShiftTolerant:
+    places = ((0, 2), (6, 8), (12, 14, 16), (20, 22, 24), (28, 30, 32))
+    slices = []
+    for number, convolutions in enumerate(places, start=1):
+        layers: list[nn.Module] = []
+        if number > 1:
+            layers += [nn.MaxPool2d(2, stride=1), _blur(state, f"slice{number}.{convolutions[0] - 1}")]
+        for place in convolutions:
+            layers += [_conv(state, f"net.slice{number}.{place}"), nn.ReLU()]
+        slices.append(nn.Sequential(*layers))
+    return ShiftTolerant(state, slices).eval()
+
+
+def _conv(state: dict[str, Tensor], name: str, padding: int = 1) -> nn.Conv2d:
+    weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+    conv = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2], padding=padding)
+    conv.load_state_dict({"weight": weight, "bias": bias})
+    return conv
+
+
+def _blur(state: dict[str, Tensor], name: str) -> Blur:
+    return Blur(state[f"net.{name}.filt"])
+
+
+def _unit(features: Tensor) -> Tensor:
+    return features / (features.square().sum(dim=1, keepdim=True).sqrt() + 1e-10)
