@@ -10,6 +10,7 @@ LgnetError            1  unexpected (a bug: please report it)
 |- ModelError         5  weights or an engine file are missing, broken or of another kind
 |  |- MissingBackend  5  a named back end is not installed here
 |  |- MissingWeights  5  a file that another project publishes is not here
+|- TrainingStopped    6  training cannot go on: a loss is not finite, or another process is gone
 """
 
 from enum import IntEnum
@@ -24,6 +25,7 @@ class ExitCode(IntEnum):
     SOME_FAILED = 3
     NOTHING_TO_DO = 4
     MODEL_UNUSABLE = 5
+    TRAINING_STOPPED = 6
     INTERRUPTED = 130
 
 
@@ -74,3 +76,7 @@ class MissingBackend(ModelError):
 
 class MissingWeights(ModelError):
     pass
+
+
+class TrainingStopped(LgnetError):
+    exit_code = ExitCode.TRAINING_STOPPED

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
-from .commands import weights
+from .commands import training, weights
 from .commands.shared import Verbose
 from .errors import ExitCode, Interrupted, LgnetError
 
 EXIT_CODES = """Exit codes: 0 all done, 1 unexpected, 2 usage, 3 some images failed, 4 nothing to do or nothing matched,
-5 model or engine unusable, 130 interrupted."""
+5 model or engine unusable, 6 training stopped, 130 interrupted."""
 
 
 class Commands(typer.core.TyperGroup):
@@ -36,6 +36,10 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: drawing it with rich doubles the time of --help
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command(
+    "train", epilog="Example:  lgnet train --images photos/ -o runs/a     go on:  lgnet train --resume -o runs/a"
+)(training.train)
+app.command("masks", epilog="Example:  lgnet masks -n 600 --size 512 -o masks/")(training.masks)
 app.add_typer(weights.app, name="weights")
 
 

@@ -17,13 +17,22 @@ WIDTH = (12, 48)  # of one stroke, pixels
 RECTANGLE = (30, 150)  # sides, pixels
 
 
-def random_hole(rng: np.random.Generator, side: int, bucket: tuple[float, float]) -> Hole:
-    """A mask of (side, side) bool whose share of holes is in `bucket` (lo, hi], by drawing until one is."""
+BORDER = 2
+"""Pixels along the edge that holes stay off where they are to stay inside."""
+
+
+def random_hole(rng: np.random.Generator, side: int, bucket: tuple[float, float], *, inside: bool = False) -> Hole:
+    """A mask of (side, side) bool whose share of holes is in `bucket` (lo, hi], by drawing until one is.
+
+    With `inside`, no hole touches the border.
+    """
     lo, hi = bucket
     while True:
         canvas = np.zeros((side, side), np.uint8)
         for _ in range(64):
             (_stroke if rng.random() < 0.7 else _rectangle)(rng, canvas)
+            if inside:
+                canvas[:BORDER], canvas[-BORDER:], canvas[:, :BORDER], canvas[:, -BORDER:] = 0, 0, 0, 0
             share = float(canvas.mean())
             if share > hi:
                 break

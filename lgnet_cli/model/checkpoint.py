@@ -81,6 +81,18 @@ def published_files(directory_or_prefix: Path | str) -> list[Path]:
     return files
 
 
+def save_published(model: LGNet, directory: Path, epoch: str = "latest") -> None:
+    """Write upstream's trio `<epoch>_net_G1.pth` to `_net_G3.pth`, as upstream's code reads it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    for part, modules in module_names().items():
+        theirs = {ours: name for name, ours in modules.items()}
+        split = {key: key.rpartition(".") for key in state}
+        renamed = {f"{theirs[m]}.{leaf}": state[key] for key, (m, _, leaf) in split.items() if m in theirs}
+        with replacing(directory / f"{epoch}_net_{part}.pth") as temporary:
+            torch.save(renamed, temporary)
+
+
 def provenance_of(files: list[Path]) -> dict[str, str]:
     """{"source <name>": SHA-256} for files that weights were imported from."""
     return {f"source {file.name}": hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

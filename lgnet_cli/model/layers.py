@@ -47,12 +47,16 @@ def attend(f: Tensor) -> Tensor:
 
     Always in float32: in half, epsilon vanishes (a zero vector divides by zero) and sums of squares overflow.
     """
+    if torch.is_autocast_enabled(f.device.type):  # training in mixed precision would take the products to half
+        with torch.autocast(f.device.type, enabled=False):
+            return attend(f)
     n, c, h, w = f.shape
     wide = f.float()
     query = F.avg_pool2d(wide, 3, stride=1, padding=1) * 9
     key = wide + ATTENTION_EPSILON
     key = key / (key * key).sum(dim=1, keepdim=True).sqrt()
-    query, key = (t.reshape(n, 1, c, h * w).transpose(2, 3) for t in (query, key))  # (N, 1 head, HW, C)
+    # (N, 1 head, HW, C), contiguous: on any other layout PyTorch falls back, in silence, to storing the score map.
+    query, key = (t.reshape(n, 1, c, h * w).transpose(2, 3).contiguous() for t in (query, key))
     out = F.scaled_dot_product_attention(query, key, key, scale=1.0)
     return out.transpose(2, 3).reshape(n, c, h, w).to(f.dtype)
 

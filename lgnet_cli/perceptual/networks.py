@@ -63,7 +63,7 @@ class Blur(nn.Module):
 class ShiftTolerant(nn.Module):
     """AlexNet or VGG16 with blurred pooling, from the files of ST-LPIPS (Ghildyal and Liu, ECCV 2022).
 
-    `forward`: (N, 3, H, W) RGB in [-1, 1] -> the features of its five slices.
+    `forward`: (N, 3, H, W) RGB in [-1, 1] -> the features of its slices, five or the first few of them.
     """
 
     shift: Tensor
@@ -106,14 +106,14 @@ def vgg16(folder: Path | None = None, *, imagenet: bool, file: WeightFile = VGG1
     return Vgg16(read(file, folder), imagenet=imagenet).eval()
 
 
-def st_alexnet(folder: Path | None = None) -> ShiftTolerant:
-    """Raises as `files.find` does."""
-    return _st_alexnet(read(ST_ALEXNET, folder))
+def st_alexnet(folder: Path | None = None, slices: int = 5) -> ShiftTolerant:
+    """Its first `slices` slices. Raises as `files.find` does."""
+    return _st_alexnet(read(ST_ALEXNET, folder), slices)
 
 
-def st_vgg16(folder: Path | None = None) -> ShiftTolerant:
-    """Raises as `files.find` does."""
-    return _st_vgg16(read(ST_VGG16, folder))
+def st_vgg16(folder: Path | None = None, slices: int = 5) -> ShiftTolerant:
+    """Its first `slices` slices. Raises as `files.find` does."""
+    return _st_vgg16(read(ST_VGG16, folder), slices)
 
 
 def st_lpips(folder: Path | None = None) -> StLpips:
@@ -128,7 +128,7 @@ def st_lpips_vgg(folder: Path | None = None) -> StLpips:
     return StLpips(_st_vgg16(state), state).eval()
 
 
-def _st_alexnet(state: dict[str, Tensor]) -> ShiftTolerant:
+def _st_alexnet(state: dict[str, Tensor], count: int = 5) -> ShiftTolerant:
     def conv(name: str, padding: int = 1) -> nn.Conv2d:
         return _conv(state, f"net.{name}", padding)
 
@@ -142,10 +142,10 @@ def _st_alexnet(state: dict[str, Tensor]) -> ShiftTolerant:
         nn.Sequential(conv("slice4.11"), nn.ReLU()),
         nn.Sequential(conv("slice5.13"), nn.ReLU()),
     ]
-    return ShiftTolerant(state, slices).eval()
+    return ShiftTolerant(state, slices[:count]).eval()
 
 
-def _st_vgg16(state: dict[str, Tensor]) -> ShiftTolerant:
+def _st_vgg16(state: dict[str, Tensor], count: int = 5) -> ShiftTolerant:
     places = ((0, 2), (6, 8), (12, 14, 16), (20, 22, 24), (28, 30, 32))
     slices = []
     for number, convolutions in enumerate(places, start=1):
@@ -155,7 +155,7 @@ def _st_vgg16(state: dict[str, Tensor]) -> ShiftTolerant:
         for place in convolutions:
             layers += [_conv(state, f"net.slice{number}.{place}"), nn.ReLU()]
         slices.append(nn.Sequential(*layers))
-    return ShiftTolerant(state, slices).eval()
+    return ShiftTolerant(state, slices[:count]).eval()
 
 
 def _conv(state: dict[str, Tensor], name: str, padding: int = 1) -> nn.Conv2d:

@@ -1,0 +1,1 @@
+"""`lgnet train`: needs the `train` extra."""

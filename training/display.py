@@ -1,0 +1,57 @@
+"""A run as it goes: a live line in a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Display:
+    """Shows steps, losses, images/s, time left and the share of time spent waiting for data."""
+
+    def __init__(self, start: int, total: int, images_a_step: int, *, quiet: bool) -> None:
+        self.console = Console(stderr=True, quiet=quiet)
+        self.live = self.console.is_terminal and not quiet
+        columns = (
+            TextColumn("step"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[said]}"),
+        )
+        self.progress = Progress(*columns, console=self.console, disable=not self.live)
+        self.task = self.progress.add_task("", total=total, completed=start, said="")
+        self.total, self.images_a_step = total, images_a_step
+        self.since, self.waited, self.steps = time.perf_counter(), 0.0, 0
+
+    def __enter__(self) -> "Display":
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.progress.stop()
+
+    def step(self, waited: float) -> None:
+        """One step is done, `waited` seconds of which nothing was computed because no batch was there."""
+        self.waited += waited
+        self.steps += 1
+        self.progress.advance(self.task)
+
+    def measure(self) -> tuple[float, float]:
+        """(images/s, share of time waited for data) since the last call."""
+        seconds = max(time.perf_counter() - self.since, 1e-9)
+        measured = self.steps * self.images_a_step / seconds, self.waited / seconds
+        self.since, self.waited, self.steps = time.perf_counter(), 0.0, 0
+        return measured
+
+    def say(self, step: int, loss: float, rate: float, wait: float) -> None:
+        said = f"loss {loss:.4f}  {rate:.2f} images/s  data wait {wait:.1%}"
+        self.progress.update(self.task, said=said)
+        if not self.live:
+            self.note(f"step {step}/{self.total}  {said}")
+
+    def note(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        sys.stderr.flush()
