@@ -115,9 +115,9 @@ def parsed(pairs: list[str]) -> dict[str, Any]:
         if not equals:
             raise UsageError(f"--set {pair!r}: expected KEY=VALUE")
         try:
-            given[name] = tomllib.loads(f"value = {text}")["value"]
+            given[name.strip()] = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
-            given[name] = text
+            given[name.strip()] = text
     return given
 
 

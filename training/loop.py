@@ -15,21 +15,20 @@ from torch import Tensor, nn
 from lgnet_cli import __version__
 from lgnet_cli.atomic import write_bytes
 from lgnet_cli.errors import Interrupted, TrainingStopped
-from lgnet_cli.model import LGNet, load, load_published, save
+from lgnet_cli.model import save
 from lgnet_cli.model.checkpoint import save_published
-from lgnet_cli.perceptual import networks
 from lgnet_cli.weights.header import sha256
 
 from . import losses
 from .config import Config, to_toml
 from .data import Numbers, Photos, loader
-from .discriminator import Discriminator, initialise
 from .display import Display
 from .distributed import Ranks, parallel, started, unsynchronised
 from .evaluate import ValidationSet, as_network_input, grid, validate, validation_set
 from .records import Records
+from .setup import arithmetic, feature_network, fresh_state, keep_memory
 from .sources import find
-from .state import WEIGHTS, State, averaged, load_state, save_state
+from .state import WEIGHTS, State, load_state, save_state
 
 
 @dataclass(frozen=True)
@@ -57,17 +56,19 @@ def train(config: Config, job: Job) -> None:
     go_on = f"go on from the last checkpoint with: lgnet train --resume -o {job.run}"
     with started(job.device, go_on) as ranks, _stop_signals() as stop:
         device = ranks.device
+        if device.type == "cpu":
+            keep_memory()
         images = find(config.images)
         masks = find(config.masks) if config.masks else []
         total = config.steps or math.ceil(
             config.epochs * len(images) / (config.batch * config.accumulate * ranks.world)
         )
         held = _held(config, len(images)) if ranks.first else None
-        state = _fresh(config, job.init, device)
+        state = fresh_state(config, job.init, device)
         if job.resume:
             load_state(state, job.run, device)
         features = feature_network(config, job.weights_dir, device)
-        precision, layout = _arithmetic(config, device)
+        precision, layout = arithmetic(config, device)
         state.model.to(memory_format=layout)  # type: ignore[call-overload]
         network = parallel(torch.compile(state.model) if config.compile else state.model, ranks)  # type: ignore[arg-type]
         judge = parallel(state.judge, ranks) if state.judge else None
@@ -183,51 +184,6 @@ def learning_rate(config: Config, step: int, total: int) -> float:
     falling = (done - config.decay_from) / (1 - config.decay_from)
     share = 1 - falling if config.decay == "linear" else 0.5 * (1 + math.cos(math.pi * falling))
     return config.learning_rate * rising * share
-
-
-def feature_network(config: Config, weights_dir: Path | None, device: torch.device) -> nn.Module | None:
-    """The network of the perceptual and style losses. Raises MissingWeights: its file is not here."""
-    if config.perceptual == "none" or not (config.perceptual_weight or config.style):
-        return None
-    if config.perceptual == "vgg16":
-        return networks.vgg16(weights_dir, imagenet=config.imagenet_normalisation).to(device)
-    if config.perceptual == "st-vgg16":
-        return networks.st_vgg16(weights_dir, slices=3).to(device)
-    return networks.st_alexnet(weights_dir, slices=3).to(device)
-
-
-def _fresh(config: Config, init: Path | None, device: torch.device) -> State:
-    """A run's state before its first step."""
-    torch.manual_seed(config.seed)
-    if init:
-        model = load(init) if init.suffix == ".safetensors" else load_published(init)
-    else:
-        model = LGNet(config.width)
-        initialise(model)
-    model.to(device)
-    judge = Discriminator().to(device) if config.adversarial else None
-    return State(
-        model,
-        averaged(model, config.ema),
-        judge,
-        _adam(config, model),
-        _adam(config, judge) if judge else None,
-        torch.amp.GradScaler(device.type, enabled=config.precision == "fp16"),
-    )
-
-
-def _adam(config: Config, module: nn.Module) -> torch.optim.Adam:
-    betas = (config.beta1, config.beta2)
-    return torch.optim.Adam(module.parameters(), lr=config.learning_rate, betas=betas, fused=True)
-
-
-def _arithmetic(config: Config, device: torch.device) -> tuple[torch.dtype | None, torch.memory_format]:
-    """(type of mixed precision or None, memory layout). On a CPU, bf16 and channels-last were measured to be slower."""
-    cuda = device.type == "cuda"
-    precision = ("bf16" if cuda else "fp32") if config.precision == "auto" else config.precision
-    layout = ("channels-last" if cuda else "contiguous") if config.layout == "auto" else config.layout
-    kinds = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-    return kinds[precision], torch.channels_last if layout == "channels-last" else torch.contiguous_format
 
 
 def _held(config: Config, count: int) -> ValidationSet:

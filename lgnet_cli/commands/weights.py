@@ -27,7 +27,7 @@ def import_(
 
 @app.command(epilog="Example:  lgnet weights export places2.safetensors -o models/")
 def export(
-    weights: Annotated[Path, typer.Argument(help="Native weights, or a published model's folder.")],
+    weights: Annotated[Path, typer.Argument(help="Native weights, a published model's folder, or a run's.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder for both files.")],
     name: Annotated[str | None, typer.Option(help="Their name; WEIGHTS' own if left out.")] = None,
     note: Notes = None,

@@ -22,19 +22,22 @@ def import_published(source: Path, out: Path, half: bool, notes: list[str]) -> N
 
 
 def export_model(weights: Path, folder: Path, name: str | None, notes: list[str]) -> None:
-    """Write the pair of files that runs without PyTorch, from native weights or a published model."""
+    """Write the pair of files that runs without PyTorch, from native weights, a published model, or a training run."""
     _need_torch()
     from lgnet_cli.engines.export import ship
     from lgnet_cli.model import load, load_published
     from lgnet_cli.model.checkpoint import provenance_of, published_files
 
+    default_name = weights.stem
+    if (weights / "weights.safetensors").is_file():  # a run of `lgnet train`
+        weights = weights / "weights.safetensors"
     if weights.suffix == ".safetensors":
         model, provenance = load(weights), read_header(weights).provenance
     else:
         model, provenance = load_published(weights), provenance_of(published_files(weights))
     folder.mkdir(parents=True, exist_ok=True)
-    ship(model, folder, name or weights.stem, provenance | _parsed(notes))
-    show_weights(folder / f"{name or weights.stem}.safetensors", as_json=False)
+    ship(model, folder, name or default_name, provenance | _parsed(notes))
+    show_weights(folder / f"{name or default_name}.safetensors", as_json=False)
 
 
 def show_weights(file: Path | None, as_json: bool) -> None:

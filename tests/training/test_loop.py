@@ -1,0 +1,234 @@
+"""The real command: trial runs, killed and gone on with, broken, and on several processes."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lgnet_cli.engines.protocol import Pixels
+from lgnet_cli.model import load, load_published
+from lgnet_cli.training.config import Config
+from lgnet_cli.training.loop import learning_rate
+from lgnet_cli.weights.header import read_header
+
+LGNET = str(Path(sys.executable).with_name("lgnet"))
+TINY = [arg for pair in ("width=2", "batch=2", "val_count=2", "keep_best=1", "warmup=0", "ema=0.9", "texture_size=64")
+        for arg in ("--set", pair)]  # fmt: skip
+PLAIN = ["--perceptual", "none", "--set", "adversarial=0"]
+TWO_THREADS = os.environ | {"OMP_NUM_THREADS": "2"}
+
+
+@pytest.fixture
+def images(tmp_path: Path, photo: Callable[..., Pixels]) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(6):
+        cv2.imwrite(str(folder / f"{i}.png"), photo(seed=i))
+    return folder
+
+
+def train(*arguments: object, timeout: int = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [LGNET, "train", *map(str, arguments)], capture_output=True, text=True, timeout=timeout, env=TWO_THREADS
+    )
+
+
+def lines(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses_of(run: Path) -> list[tuple[int, dict]]:
+    return [(line["step"], line["losses"]) for line in lines(run) if "losses" in line]
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    one, two = load_file(a / "weights.safetensors"), load_file(b / "weights.safetensors")
+    return one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_a_newcomers_trial_gives_weights_pictures_and_curves(images: Path, tmp_path: Path, lgnet) -> None:
+    run = tmp_path / "run"
+    done = train("--images", images, "-o", run, "--steps", 6, "--published", *TINY)
+    assert done.returncode == 0, done.stderr
+    assert "PSNR in dB on training photos" in done.stderr
+    header = read_header(run / "weights.safetensors")
+    assert (header.width, header.provenance["steps"], header.provenance["images"]) == (2, "6", "6")
+    recorded = losses_of(run)
+    assert [step for step, _ in recorded] == [1, 2, 3, 4, 5, 6]
+    textured = {"perceptual_G", "style_L", "tv_G", "adversarial", "judge"}
+    assert not textured & recorded[0][1].keys()  # texture_from = 0.7 of 6 steps
+    assert textured <= recorded[5][1].keys()
+    assert cv2.imread(str(run / "pictures" / "0000006.png")).shape == (512, 1536, 3)
+    assert list((run / "tensorboard").iterdir())
+    assert (run / "best-0000006.safetensors").is_file()
+    published = load_published(run / "published")
+    for key, value in load(run / "weights.safetensors").state_dict().items():
+        assert torch.equal(published.state_dict()[key], value)
+    mask = tmp_path / "mask.png"
+    cv2.imwrite(str(mask), cv2.rectangle(cv2.imread(str(images / "0.png")) * 0, (90, 90), (140, 150), (255,) * 3, -1))
+    weights = run / "weights.safetensors"
+    filled = lgnet(
+        "inpaint", images / "0.png", mask, "-o", tmp_path / "f.png", "--weights", weights, "--backend", "torch"
+    )
+    assert filled.returncode == 0, filled.stderr
+
+
+def test_killed_at_any_moment_and_resumed_it_is_as_if_it_never_stopped(images: Path, tmp_path: Path) -> None:
+    common = ["--images", images, "--steps", 12, "--set", "save_every=3", "--set", "validate_every=4", *TINY]
+    whole = tmp_path / "whole"
+    assert train(*common, "-o", whole).returncode == 0
+    killed, rng = tmp_path / "killed", random.Random(0)
+    for attempt in range(3):
+        arguments = ["--resume"] if (killed / "last.pt").exists() else common
+        process = subprocess.Popen(
+            [LGNET, "train", *map(str, arguments), "-o", str(killed)], stderr=subprocess.DEVNULL, env=TWO_THREADS
+        )
+        before = (killed / "last.pt").stat().st_mtime_ns if attempt else 0
+        deadline = time.monotonic() + 100
+        while process.poll() is None and time.monotonic() < deadline:  # until it has saved once more, then a bit
+            if (killed / "last.pt").exists() and (killed / "last.pt").stat().st_mtime_ns != before:
+                break
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.4))
+        process.kill()
+        process.wait()
+    done = train("--resume", "-o", killed)
+    assert done.returncode == 0, done.stderr
+    assert same_weights(whole, killed)
+    assert losses_of(whole) == losses_of(killed)  # each step once, with the same numbers to the last bit
+    assert [f.name for f in whole.glob("best*")] == [f.name for f in killed.glob("best*")]
+
+
+def test_sigterm_saves_and_exits_130(images: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = ["--images", images, "--steps", 4000, "-o", run, *TINY, *PLAIN]
+    process = subprocess.Popen([LGNET, "train", *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+    while not (run / "metrics.jsonl").exists():
+        time.sleep(0.05)
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert f"lgnet train --resume -o {run}" in said
+    assert int(read_header(run / "weights.safetensors").provenance["steps"]) < 4000
+    assert (run / "last.pt").is_file()
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_files_and_checkpoint(images: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = train("--images", images, "-o", run, "--steps", 8, *TINY, *PLAIN, "--set", "valid=1e38")
+    assert done.returncode == 6, done.stderr
+    assert "step 1: the" in done.stderr
+    assert str(images) in done.stderr
+    assert f"--resume -o {run}" in done.stderr
+
+
+@pytest.mark.parametrize(("arguments", "code", "said"), [
+    ([], 2, "--images"), (["--images", "nowhere"], 4, "nowhere"), (["--images", ".", "--set", "widht=3"], 2, "widht"),
+    (["--resume"], 2, "config.toml"), (["--images", ".", "--perceptual", "vgg16"], 4, "holds no image"),
+])  # fmt: skip
+def test_what_is_wrong_is_said(arguments: list[str], code: int, said: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = subprocess.run(
+        [LGNET, "train", *arguments, "-o", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path / "empty",
+    )
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_vgg16_that_is_missing_says_how_to_go_on(images: Path, tmp_path: Path) -> None:
+    done = train("--images", images, "-o", tmp_path / "run", "--preset", "celebahq", "--weights-dir", tmp_path, *TINY)
+    assert done.returncode == 5
+    for said in ("vgg16-397923af.pth", str(tmp_path), "--perceptual none", "--perceptual st-vgg16"):
+        assert said in done.stderr
+
+
+def test_a_run_is_not_overwritten_and_its_state_is_not_executed(images: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert train("--images", images, "-o", run, "--steps", 1, *TINY, *PLAIN).returncode == 0
+    again = train("--images", images, "-o", run, "--steps", 1, *TINY, *PLAIN)
+    assert (again.returncode, "--resume" in again.stderr) == (2, True)
+    torch.save({"format": Runs()}, run / "last.pt")
+    resumed = train("--resume", "-o", run)
+    assert resumed.returncode == 5
+    assert "ran" not in resumed.stdout
+
+
+class Runs:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("ran",)
+
+
+def torchrun(*arguments: object) -> list[str]:
+    return [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0",
+        "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", LGNET, "train", *map(str, arguments),
+    ]  # fmt: skip
+
+
+def test_two_processes_are_one_with_the_double_batch(images: Path, tmp_path: Path) -> None:
+    common = ["--images", images, "--steps", 6, *PLAIN, "--set", "width=2", "--set", "val_count=2", "--set", "ema=0"]
+    one, two, apart = tmp_path / "one", tmp_path / "two", tmp_path / "accumulated"
+    assert train(*common, "-o", one, "--batch", 4).returncode == 0
+    done = subprocess.run(torchrun(*common, "-o", two, "--batch", 2), capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert train(*common, "-o", apart, "--batch", 2, "--set", "accumulate=2").returncode == 0
+    curves = [[parts["loss"] for _, parts in losses_of(run)] for run in (one, two, apart)]
+    # BatchNorm sees 2 images instead of 4, so the loss differs a little from the first step on.
+    assert curves[1] == pytest.approx(curves[0], rel=0.05)
+    # Two processes, and one that accumulates, see the same BatchNorm batches: only the order of sums differs, which
+    # Adam's division by small second moments enlarges.
+    assert curves[1] == pytest.approx(curves[2], rel=1e-3)
+
+
+def test_when_one_process_dies_the_run_ends_and_can_go_on(images: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = ["--images", images, "--steps", 100000, *PLAIN, *TINY, "--set", "save_every=2", "-o", run]
+    process = subprocess.Popen(torchrun(*arguments), stderr=subprocess.PIPE, text=True)
+    while not (run / "last.pt").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    ranks = [pid for pid in children(process.pid) if "lgnet" in Path(f"/proc/{pid}/cmdline").read_text()]
+    os.kill(max(ranks), signal.SIGKILL)
+    said = process.communicate(timeout=100)[1]
+    assert process.returncode not in (0, None)
+    assert "another process of this run is gone" in said or "stopped at step" in said
+    assert f"lgnet train --resume -o {run}" in said
+    short = (run / "config.toml").read_text().replace("steps = 100000", "steps = 1")
+    (run / "config.toml").write_text(short)  # all its steps are done: it only has to be read
+    assert train("--resume", "-o", run).returncode == 0
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize(("config", "rates"), [
+    (Config(learning_rate=1.0), [1, 1, 1, 0.8, 0.2]),
+    (Config(learning_rate=1.0, warmup=10), [0.1, 1, 1, 0.8, 0.2]),
+    (Config(learning_rate=2.0, decay="cosine", decay_from=0.0), [2, 1.9021, 1.0, 0.69098, 0.0489]),
+    (Config(learning_rate=1.0, decay_from=1.0), [1, 1, 1, 1, 1]),
+])  # fmt: skip
+def test_learning_rate(config: Config, rates: list[float]) -> None:
+    measured = [learning_rate(config, step, 100) for step in (0, 14, 50, 60, 90)]
+    if config.decay == "cosine":
+        measured[1] = learning_rate(config, 14, 100)
+        assert measured[0] == 2.0
+        assert measured == sorted(measured, reverse=True)
+        assert measured[2] == pytest.approx(1.0)
+    else:
+        assert measured == pytest.approx(rates)
