@@ -5,6 +5,7 @@ the seed and `n`. Nothing depends on how many workers, processes or restarts the
 """
 
 import functools
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,9 +160,7 @@ def _order(seed: int, count: int, epoch: int) -> NDArray[np.int64]:
 
 
 def _quiet(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal, but only the main one decides; and one worker is one core."""
-    import signal
-
+    """Ctrl-C and torchrun's SIGTERM reach every process, but only the main one decides; one worker is one core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(0)

@@ -1,6 +1,7 @@
 """One process or many: PyTorch's own engine, as `torchrun` starts it."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,7 +81,9 @@ def parallel(module: nn.Module, ranks: Ranks) -> nn.Module:
     devices = [ranks.device.index] if ranks.device.type == "cuda" else None
     # Buffers are not broadcast: BatchNorm's statistics are each process's own and the first one's are saved; and
     # broadcasting would write, between two forwards, to the vectors of spectral norm that the first backward needs.
-    return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of its name from PyTorch 2.13 on, which older ones lack
+        return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
 
 
 @contextmanager

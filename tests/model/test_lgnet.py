@@ -118,6 +118,22 @@ def test_attend_in_half_survives_what_half_cannot() -> None:
     assert (half.float() - attend(f)).abs().max() < 1e-3  # half's rounding of values of at most 1
 
 
+def test_attend_in_mixed_precision_is_not_mixed() -> None:
+    f = torch.randn(1, 8, 16, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = attend(f)
+    assert torch.equal(mixed, attend(f))
+
+
+def test_the_score_map_is_never_stored_not_even_to_train() -> None:
+    f = torch.randn(1, 8, 16, 16, requires_grad=True)
+    with torch.profiler.profile() as profile:
+        attend(f).sum().backward()
+    ran = {event.key for event in profile.key_averages()}
+    assert "aten::_scaled_dot_product_flash_attention_for_cpu_backward" in ran
+    assert "aten::_softmax" not in ran
+
+
 def test_paper_width_has_the_papers_parameters() -> None:
     with torch.device("meta"):
         model = LGNet(64)
