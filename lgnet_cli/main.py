@@ -120,6 +120,7 @@ def inpaint(
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Skip what cannot be matched.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is done already.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Match and check, fill nothing.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Write OUT/lgnet-report.html: before, after, mask.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, show no progress.")] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -134,6 +135,6 @@ def inpaint(
         Job(
             images, masks, out, weights, engine, backend, threads, batch, mask_polarity.value, mask_threshold,
             mask_from.value, dilate, resize_masks, hd.value, crop_margin, FORMATS[format] if format else None, quality,
-            allow_missing, overwrite, dry_run, json, verbose,
+            allow_missing, overwrite, dry_run, report, json, verbose,
         )
     )  # fmt: skip
