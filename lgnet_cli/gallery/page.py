@@ -87,7 +87,8 @@ def _gallery(gallery: Gallery) -> str:
     menus += _menu("order", "Order", gallery.orders)
     left = f" {gallery.left_out} more are not on this page." if gallery.left_out else ""
     return f"""<p>Drag across a picture, or focus it and use the arrow keys: left of the line is the
-{to_html(gallery.before)}, right of it the result. Pictures are shown at most {MAX_SIDE} pixels wide or high, as JPEG.{left}</p>
+{to_html(gallery.before)}, right of it the result. Pictures are shown at most {MAX_SIDE} pixels wide or high,
+as JPEG.{left}</p>
 <form class="tools">{menus}<label><input type="checkbox" id="holes"> Mark the holes</label>
 <output id="count" aria-live="polite"></output></form>
 <div id="cases">{"".join(_case(case, gallery) for case in gallery.cases)}</div>

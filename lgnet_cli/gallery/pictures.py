@@ -27,11 +27,11 @@ class Album:
     """The pictures of one page, each once: {key that the page's maker gives: data URI}."""
 
     pictures: dict[str, str] = field(default_factory=dict)
-    bytes: int = 0  # of all pictures, encoded
+    size: int = 0  # bytes of all pictures, encoded
 
     def full(self) -> bool:
         """Whether the page has as much as it may."""
-        return self.bytes >= MAX_BYTES
+        return self.size >= MAX_BYTES
 
     def add_photo(self, key: str, rgb: Bytes8) -> None:
         """Keep (H, W, 3) uint8 RGB under `key`, made small; nothing happens if it is there."""
@@ -44,12 +44,13 @@ class Album:
     def add_holes(self, key: str, hole: Hole) -> None:
         """Keep (H, W) bool under `key` as a transparent picture whose holes are red."""
         if key not in self.pictures:
-            any_hole = _small(hole.astype(np.uint8) * np.uint8(255), cv2.INTER_AREA) > 0  # a hair stays to be seen
-            self._add(key, "png", cv2.imencode(".png", any_hole[:, :, None] * np.array(RED, np.uint8))[1].tobytes())
+            shown = _small(hole.astype(np.uint8) * np.uint8(255), cv2.INTER_AREA) > 0  # a hair stays to be seen
+            red = np.where(shown[:, :, None], np.array(RED, np.uint8), np.uint8(0)).astype(np.uint8)
+            self._add(key, "png", cv2.imencode(".png", red)[1].tobytes())
 
     def _add(self, key: str, kind: str, data: bytes) -> None:
         self.pictures[key] = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-        self.bytes += len(data)
+        self.size += len(data)
 
 
 def _small(pixels: Bytes8, interpolation: int) -> Bytes8:
