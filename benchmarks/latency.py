@@ -21,7 +21,7 @@ from lgnet_cli.benchmarks.endtoend import rates
 from lgnet_cli.benchmarks.once import CALLS, Once, once
 from lgnet_cli.engines.protocol import Engine
 from lgnet_cli.engines.select import BACKENDS, cuda_devices
-from lgnet_cli.errors import EngineError, LgnetError
+from lgnet_cli.errors import EngineError, LgnetError, UsageError
 
 PRECISIONS = ("fp32", "fp16")
 """Of engines, and so of a GPU's measured peaks."""
@@ -33,7 +33,7 @@ DEFINITIONS = {
     "p95_ms": "the same, 95th percentile",
     "p99_ms": "the same, 99th percentile; of fewer than 100 calls it is close to the slowest one",
     "images_s": "images a second of those calls: batch / median",
-    "inpaint_images_s": "images a second of `lgnet inpaint --hd original` on PNGs, decode to encode; median of the rounds",
+    "inpaint_images_s": "images a second of `lgnet inpaint --hd original` on PNGs, decode to encode; median of rounds",
     "engine_busy_percent": "share of that time in which the engine computes",
     "peak_mib": f"largest main memory of a process that loads the engine and fills {CALLS} times, MiB",
     "worst": "largest difference from the PyTorch model over all hole pixels, of 255",
@@ -42,9 +42,10 @@ DEFINITIONS = {
     "reached_percent": "the floor beside the median; the floor is the longer of FLOP / measured matmul peak and "
     "bytes / measured copy rate",
 }
-BETTER = dict.fromkeys(DEFINITIONS, "lower") | dict.fromkeys(
-    ("images_s", "inpaint_images_s", "engine_busy_percent", "psnr_db", "reached_percent"), "higher"
-)
+BETTER = dict.fromkeys(
+    ("cold_start_s", "first_ms", "median_ms", "p95_ms", "p99_ms", "peak_mib", "upstream_ratio"), "lower"
+) | dict.fromkeys(("images_s", "inpaint_images_s", "reached_percent"), "higher")
+"""Of the columns in which one row wins; agreement is no contest."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,19 @@ class Options:
     starts: int = 3  # processes of each
     images: int = 40  # photos for `lgnet inpaint`, at most
     rounds: int = 3  # batches of those photos for each
+
+
+def names(listed: str) -> tuple[str, ...]:
+    """Back ends named with commas; none for "all"."""
+    return () if listed == "all" else tuple(listed.split(","))
+
+
+def numbers(listed: str, multiple: int = 1) -> tuple[int, ...]:
+    """Whole numbers with commas. Raises UsageError: others, or no multiples of `multiple`."""
+    found = tuple(int(text) if text.isdecimal() else 0 for text in listed.split(",")) if listed else ()
+    if any(number < 1 or number % multiple for number in found):
+        raise UsageError(f"{listed!r}: expected whole numbers with commas, multiples of {multiple}")
+    return found
 
 
 def measure(options: Options, command: list[str], say: Callable[[str], None]) -> dict[str, Any]:

@@ -1,19 +1,29 @@
 """`lgnet bench` alone: a short look at the default model, within two minutes on two cores."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from lgnet_cli.benchmarks.latency import Options, measure
+from lgnet_cli.benchmarks.report import say, show_latency
 from lgnet_cli.errors import UsageError
 
 SHORT = Options(runs=10, seconds=10.0, starts=1, images=20, rounds=1)
 """Enough for medians; percentiles want `lgnet bench latency`."""
 
 
-def short_latency(command: list[str], say: Callable[[str], None]) -> dict[str, Any]:
-    """The latency of every back end that is here, batch 1, 256 x 256."""
-    return measure(SHORT, command, say)
+def run_short(images: Path | None, masks: Path | None, out: Path | None, command: list[str]) -> None:
+    """Latency of every back end that is here, batch 1, 256 x 256.
+
+    Args:
+        images: photos for the quality pass; `examples/images` below the current folder if None.
+        masks: theirs; `examples/masks` if None.
+        out: where reports go, or None.
+        command: how it was asked for.
+
+    Raises:
+        UsageError: there are no photos or masks.
+    """
+    example_folders(images, masks)  # before the work, not after it
+    show_latency(measure(SHORT, command, say), False, out)
 
 
 def example_folders(images: Path | None, masks: Path | None) -> tuple[Path, Path]:

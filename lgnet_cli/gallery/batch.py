@@ -1,26 +1,21 @@
 """`lgnet inpaint --report`: the page of one OUT folder, from its lgnet-report.jsonl."""
 
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 from lgnet_cli.atomic import write_bytes
 from lgnet_cli.errors import FileError
-from lgnet_cli.escape import to_html
 from lgnet_cli.imaging.files import decode
 from lgnet_cli.imaging.masks import MaskOptions, read_mask
 from lgnet_cli.imaging.picture import to_rgb
 from lgnet_cli.report import NAME, Record, records
 
-from .page import Case, Gallery, page
+from .page import Case, Gallery, file_table, page
 
 PAGE = "lgnet-report.html"
 
 MAX_PICTURES = 60
 """On one page."""
-
-MAX_FAILURES = 500
-"""Listed on one page; the report has all."""
 
 BOUNDS = (0, 1, 10, 20, 30, 40, 50, 60, 100)
 """Percent of a picture's pixels: the page's filter."""
@@ -43,8 +38,8 @@ def write_batch_page(out: Path, masks: MaskOptions) -> Path:
     lost = _show(filled, masks, gallery)
     count = Counter(record.status for record in latest)
     lead = f"{count['filled']} filled, {count['copied']} copied (nothing to fill), {count['failed']} failed"
-    sections = {"Failures": _table(((r.input, r.error) for r in failed), len(failed))} if failed else {}
-    sections |= {"Not shown": _table(lost, len(lost))} if lost else {}
+    sections = {"Failures": file_table([(r.input, r.error) for r in failed])} if failed else {}
+    sections |= {"Not shown": file_table(lost)} if lost else {}
     target = out / PAGE
     write_bytes(target, page(f"lgnet: {out.resolve().name}", lead, sections, gallery).encode())
     return target
@@ -80,11 +75,3 @@ def _case(number: int, record: Record, masks: MaskOptions, gallery: Gallery) -> 
 def _bucket(share: float) -> str:
     high = next(bound for bound in BOUNDS[1:] if share <= bound / 100 or bound == BOUNDS[-1])
     return f"{BOUNDS[BOUNDS.index(high) - 1]}-{high}"
-
-
-def _table(rows: Iterable[tuple[str, str]], count: int) -> str:
-    """HTML of (file, why) pairs."""
-    listed = [f"<tr><td>{to_html(file)}</td><td>{to_html(why)}</td></tr>" for file, why in rows][:MAX_FAILURES]
-    more = f'<p class="note">And {count - len(listed)} more; see {NAME}.</p>' if count > len(listed) else ""
-    head = "<thead><tr><th>file</th><th>why</th></tr></thead>"
-    return f'<div class="block scroll"><table class="left">{head}<tbody>{"".join(listed)}</tbody></table>{more}</div>'

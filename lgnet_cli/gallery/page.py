@@ -12,6 +12,9 @@ from lgnet_cli.escape import to_html
 
 from .pictures import MAX_SIDE, Album
 
+MAX_LISTED = 500
+"""Files named in one table of a page."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -75,6 +78,14 @@ def page(title: str, lead: str, sections: dict[str, str], gallery: Gallery | Non
 </body>
 </html>
 """
+
+
+def file_table(rows: list[tuple[str, str]]) -> str:
+    """HTML of (file, why) pairs, the first MAX_LISTED of them."""
+    listed = "".join(f"<tr><td>{to_html(file)}</td><td>{to_html(why)}</td></tr>" for file, why in rows[:MAX_LISTED])
+    more = f'<p class="note">And {len(rows) - MAX_LISTED} more.</p>' if len(rows) > MAX_LISTED else ""
+    head = "<thead><tr><th>file</th><th>why</th></tr></thead>"
+    return f'<div class="block scroll"><table class="left">{head}<tbody>{listed}</tbody></table>{more}</div>'
 
 
 def _gallery(gallery: Gallery) -> str:

@@ -1,0 +1,78 @@
+"""Curves by hole ratio, as SVG pictures for light and dark pages. Needs the `bench` extra (matplotlib)."""
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from lgnet_cli.escape import printable, to_html
+
+LIGHT = {"ground": "#ffffff", "ink": "#1d1f21", "rule": "#d4d6d8"}
+DARK = {"ground": "#1d2024", "ink": "#e6e7e8", "rule": "#3f454c"}
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c")
+"""Okabe and Ito's, told apart also by those who see fewer colours, readable on both grounds."""
+
+MARKERS = "osD^vP*X"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One method's line."""
+
+    name: str
+    means: list[float | None]  # one a bucket; None where there is none
+    low: list[float | None]  # bounds of the confidence interval
+    high: list[float | None]
+    dashed: bool  # published
+
+
+def figure(title: str, buckets: list[str], curves: list[Curve]) -> str:
+    """An HTML figure that follows the page's light or dark.
+
+    Args:
+        title: of the vertical axis, and with the methods' names what a screen reader says.
+        buckets: names of the points on the horizontal axis.
+        curves: what to draw, in the order of the legend.
+    """
+    light, dark = (_svg(title, buckets, curves, colours) for colours in (LIGHT, DARK))
+    words = (
+        f"{title} by hole ratio, a curve for each of {', '.join(c.name for c in curves)}; the numbers are in the tables"
+    )
+    source = f'<source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+    return f'<figure><picture>{source}<img src="{light}" alt="{to_html(words)}"></picture></figure>'
+
+
+def _svg(title: str, buckets: list[str], curves: list[Curve], colours: dict[str, str]) -> str:
+    style = {"svg.fonttype": "path", "svg.hashsalt": "lgnet", "font.size": 10, "axes.edgecolor": colours["rule"],
+             "axes.labelcolor": colours["ink"], "text.color": colours["ink"], "xtick.color": colours["ink"],
+             "ytick.color": colours["ink"], "xtick.labelcolor": colours["ink"], "text.parse_math": False}  # fmt: skip
+    with mpl.rc_context(style):
+        drawing = Figure(figsize=(5.4, 3.9), facecolor=colours["ground"], layout="constrained")
+        axes = drawing.add_subplot(facecolor=colours["ground"])
+        for number, curve in enumerate(curves):
+            _draw(axes, curve, number)
+        axes.set_xticks(range(len(buckets)), buckets)
+        axes.set_xlabel("hole ratio, %")
+        axes.set_title(printable(title), fontsize=11)
+        axes.grid(color=colours["rule"], linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        drawing.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5, handlelength=2.6)
+        written = io.BytesIO()
+        drawing.savefig(written, format="svg", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(written.getvalue()).decode()
+
+
+def _draw(axes: Any, curve: Curve, number: int) -> None:
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    style = {"linestyle": "--", "markerfacecolor": "none"} if curve.dashed else {"linestyle": "-"}
+    missing = float("nan")
+    x = range(len(curve.means))
+    y = [missing if mean is None else mean for mean in curve.means]
+    label = printable(curve.name).lstrip("_") or "?"  # matplotlib keeps names with a leading _ out of the legend
+    axes.plot(x, y, color=colour, marker=marker, markersize=4.5, linewidth=1.6, label=label, **style)
+    low, high = ([missing if v is None else v for v in bound] for bound in (curve.low, curve.high))
+    axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
