@@ -71,9 +71,9 @@ def html(document: Document) -> dict[str, str]:
     facts = "".join(f"<dt>{to_html(key)}</dt><dd>{to_html(text)}</dd>" for key, text in document.facts.items())
     defined = "".join(f"<dt>{to_html(key)}</dt><dd>{to_html(text)}</dd>" for key, text in _defined(document))
     return {
+        "What was run": f'<dl class="block">{facts}</dl>',
         "Tables": "".join(_html_table(block) for block in document.blocks),
         "Definitions": f'<dl class="block">{defined}</dl>',
-        "What was run": f'<dl class="block">{facts}</dl>',
     }
 
 
@@ -112,8 +112,14 @@ def _html_table(block: Block) -> str:
     head = "".join(f'<th scope="col">{to_html(text)}</th>' for text in block.head)
     notes = "".join(f'<p class="note">{to_html(note)}</p>' for note in block.notes)
     rows = "".join(_html_row(row, len(block.head) - 1) for row in block.rows)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return f'<div class="block"><h3>{to_html(block.title)}</h3><div class="scroll">{table}</div>{notes}</div>'
+    wide = ' class="wide"' if len(block.head) >= WIDE else ""
+    table = f"<table{wide}><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f'<div class="block"><h3>{to_html(block.title)}</h3>{_scrolling(table)}{notes}</div>'
+
+
+def _scrolling(table: str) -> str:
+    """A table that is wider than the page moves by itself, by keys too."""
+    return f'<div class="scroll" tabindex="0">{table}</div>'
 
 
 def _html_row(row: Row, columns: int) -> str:

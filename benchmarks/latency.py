@@ -33,7 +33,7 @@ DEFINITIONS = {
     "p95_ms": "the same, 95th percentile",
     "p99_ms": "the same, 99th percentile; of fewer than 100 calls it is close to the slowest one",
     "images_s": "images a second of those calls: batch / median",
-    "inpaint_images_s": "images a second of `lgnet inpaint --hd original` on PNGs, decode to encode; median of rounds",
+    "inpaint_images_s": "images a second of lgnet inpaint --hd original on PNGs, decode to encode; median of rounds",
     "engine_busy_percent": "share of that time in which the engine computes",
     "peak_mib": f"largest main memory of a process that loads the engine and fills {CALLS} times, MiB",
     "worst": "largest difference from the PyTorch model over all hole pixels, of 255",

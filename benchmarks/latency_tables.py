@@ -17,7 +17,7 @@ TITLES = {  # column: how its head reads, decimals
     "worst": ("worst pixel, of 255", 0),
     "psnr_db": ("PSNR to PyTorch, dB", 1),
     "upstream_ratio": ("time / upstream's", 3),
-    "reached_percent": ("of the floor, %", 1),
+    "reached_percent": ("floor reached, %", 1),
 }
 
 
@@ -29,7 +29,7 @@ def latency_document(result: dict[str, Any]) -> Document:
     facts["measured matmul peak, fp32"] = f"{peaks['matmul_flop_s'] / 1e9:.1f} GFLOP/s"
     facts |= {name: f"{rate / 1e9:.1f} GFLOP/s" for name, rate in peaks.items() if name.startswith("cuda_")}
     facts["measured copy rate"] = f"{peaks['copy_bytes_s'] / 1e9:.1f} GB/s"
-    facts |= {f"asked for: {name}": str(value) for name, value in result["options"].items()}
+    facts["weights"] = f"{result['options']['weights']}; random ones of other widths"
     defined = {TITLES[column][0]: result["definitions"][column] for column in result["columns"]}
     blocks = [_block(configuration, result) for configuration in result["configurations"]]
     lead = f"lgnet {result['lgnet']}, {result['created']}. What is compared ran in turn (A B A B) on one machine."
@@ -55,7 +55,7 @@ def _row(row: dict[str, Any], columns: list[str], best: dict[str, float | None])
     wrong = " (WRONG PICTURE)" if row.get("agrees") is False else ""
     label = f"{row['backend']}, {row['precision']}{wrong}" if "precision" in row else row["backend"]
     if "why" in row:
-        return Row(label, [], why="cannot run here: " + " ".join(row["why"].split()))
+        return Row(label, [], why="cannot run here: " + "; ".join(line.strip() for line in row["why"].splitlines()))
     cells = []
     for column in columns:
         value = row.get(column)

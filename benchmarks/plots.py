@@ -18,6 +18,11 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8
 
 MARKERS = "osD^vP*X"
 
+SHIFT = 0.04
+"""Of one curve beside the next, in buckets: error bars stand side by side."""
+
+NAN = float("nan")
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -28,6 +33,7 @@ class Curve:
     low: list[float | None]  # bounds of the confidence interval
     high: list[float | None]
     dashed: bool  # published
+    style: int  # which colour and marker: the same for a method in every figure
 
 
 def figure(title: str, buckets: list[str], curves: list[Curve]) -> str:
@@ -54,7 +60,7 @@ def _svg(title: str, buckets: list[str], curves: list[Curve], colours: dict[str,
         drawing = Figure(figsize=(5.4, 3.9), facecolor=colours["ground"], layout="constrained")
         axes = drawing.add_subplot(facecolor=colours["ground"])
         for number, curve in enumerate(curves):
-            _draw(axes, curve, number)
+            _draw(axes, curve, SHIFT * (number - (len(curves) - 1) / 2))
         axes.set_xticks(range(len(buckets)), buckets)
         axes.set_xlabel("hole ratio, %")
         axes.set_title(printable(title), fontsize=11)
@@ -66,13 +72,12 @@ def _svg(title: str, buckets: list[str], curves: list[Curve], colours: dict[str,
     return "data:image/svg+xml;base64," + base64.b64encode(written.getvalue()).decode()
 
 
-def _draw(axes: Any, curve: Curve, number: int) -> None:
-    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+def _draw(axes: Any, curve: Curve, shift: float) -> None:
+    colour, marker = COLOURS[curve.style % len(COLOURS)], MARKERS[curve.style % len(MARKERS)]
     style = {"linestyle": "--", "markerfacecolor": "none"} if curve.dashed else {"linestyle": "-"}
-    missing = float("nan")
-    x = range(len(curve.means))
-    y = [missing if mean is None else mean for mean in curve.means]
+    x = [bucket + shift for bucket in range(len(curve.means))]
+    mean, low, high = ([NAN if v is None else v for v in line] for line in (curve.means, curve.low, curve.high))
+    reach = [[m - v for m, v in zip(mean, low, strict=True)], [v - m for m, v in zip(mean, high, strict=True)]]
     label = printable(curve.name).lstrip("_") or "?"  # matplotlib keeps names with a leading _ out of the legend
-    axes.plot(x, y, color=colour, marker=marker, markersize=4.5, linewidth=1.6, label=label, **style)
-    low, high = ([missing if v is None else v for v in bound] for bound in (curve.low, curve.high))
-    axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+    axes.errorbar(x, mean, [[max(v, 0.0) for v in side] for side in reach], color=colour, marker=marker,
+                  markersize=4.5, linewidth=1.6, elinewidth=0.9, capsize=2, label=label, **style)  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lgnet_cli.benchmarks.quality_tables import text_of
+from lgnet_cli.benchmarks.quality_tables import short_title, text_of
 from lgnet_cli.errors import FileError
 from lgnet_cli.gallery.page import Case, Gallery
 from lgnet_cli.imaging.files import decode
@@ -29,7 +29,7 @@ def quality_gallery(result: dict[str, Any], folder: Path) -> tuple[Gallery, list
         FileError: a picture's path leads out of `folder`.
     """
     values = _values(result)
-    orders = {c: f"worst {c} first" for c in _ranked(result, values)} | {"holes": "largest holes first"}
+    orders = {c: f"worst {short_title(c)} first" for c in _ranked(result, values)} | {"holes": "largest holes first"}
     gallery, lost = Gallery("original", orders), []
     ranked = sorted(result["pictures"], key=lambda p: -_worst(p, next(iter(orders)), values, result))
     for number, picture in enumerate(ranked):
@@ -93,8 +93,8 @@ def _cases(
     for index, (method, pixels) in enumerate(filled.items()):
         gallery.album.add_photo(f"{number}-{index}", pixels)
         shown = values.get(_key(method, picture), {})
-        facts = ", ".join([f"{100 * picture['mask_ratio']:.1f} % holes", *(
-            f"{column} {text_of(column, shown[column])}" for column in HEADLINE if column in shown)])  # fmt: skip
+        measured = [f"{short_title(c)} {text_of(c, shown[c])}" for c in HEADLINE if c in shown]
+        facts = ", ".join([f"{100 * picture['mask_ratio']:.1f} % holes", *measured])
         ranks = _ranks(method, picture, values, result)
         size = (original.shape[1], original.shape[0])
         keys = (before, f"{number}-{index}", mask)

@@ -10,11 +10,11 @@ TITLES = {  # column: name, decimals as the paper has them
     "l1_hole_percent": ("mean absolute error in the holes, % of the range", 2),
     "psnr_db": ("PSNR, dB", 2),
     "ssim": ("SSIM", 3),
-    "ssim_gaussian": ("SSIM, Gaussian window", 3),
+    "ssim_gaussian": ("SSIM (Gaussian)", 3),
     "fid": ("FID", 2),
     "kid": ("KID", 4),
     "lpips": ("LPIPS", 3),
-    "lpips_vgg": ("LPIPS, VGG", 3),
+    "lpips_vgg": ("LPIPS (VGG)", 3),
     "st_lpips": ("ST-LPIPS", 3),
     "p_ids": ("P-IDS", 3),
     "u_ids": ("U-IDS", 3),
@@ -26,6 +26,11 @@ PUBLISHED = "published: as printed in the paper, on its own photos and masks"
 def title_of(column: str, result: dict[str, Any]) -> str:
     """A metric's name and which way is better."""
     return f"{_known(column)[0]} ({result['better'][column]} is better)"
+
+
+def short_title(column: str) -> str:
+    """A metric's name without its unit."""
+    return _known(column)[0].partition(",")[0]
 
 
 def text_of(column: str, value: float) -> str:

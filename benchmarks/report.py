@@ -50,8 +50,8 @@ def write_quality(result: dict[str, Any], folder: Path) -> None:
     """
     document = quality_document(result)
     gallery, lost = quality_gallery(result, folder)
-    sections = html(document)
-    sections = {"Tables": sections.pop("Tables"), "Plots": _plots(result), **sections}
+    made = html(document)
+    sections = {"Tables": made["Tables"], "Plots": _plots(result), **made}
     sections |= {"Not shown": file_table(lost)} if lost else {}
     columns = ("method", "published", "metric", "bucket", "mean", "low", "high", "count")
     _write(folder, "quality", document, sections, gallery, _csv(columns, _means(result)))
@@ -98,18 +98,18 @@ def _plots(result: dict[str, Any]) -> str:
     figures = []
     for column in result["columns"]:
         curves = []
-        for method in result["methods"]:
+        for number, method in enumerate(result["methods"]):
             found = result["means"].get(method["name"], {}).get(column) or {}
             points = [found.get(bucket) or {} for bucket in result["buckets"]]
             mean, low, high = ([point.get(key) for point in points] for key in ("mean", "low", "high"))
             if any(value is not None for value in mean):
-                curves.append(Curve(method["name"], mean, low, high, method["published"]))
+                curves.append(Curve(method["name"], mean, low, high, method["published"], number))
         if curves:
             figures.append(figure(title_of(column, result), result["buckets"], curves))
     dashed = "Dashed: published by the paper, on its own photos and masks. " * any(
         m["published"] for m in result["methods"]
     )
-    return f'<p>{dashed}Bands: the confidence interval of the mean.</p><div class="plots">{"".join(figures)}</div>'
+    return f'<p>{dashed}Bars: the confidence interval of the mean.</p><div class="plots">{"".join(figures)}</div>'
 
 
 def _means(result: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 import html
 
-_MARKDOWN = "\\`*_{}[]()<>#+!|~$&"
+_MARKDOWN = "\\`*_[]<>#|~$&"
+"""What starts markup inside a line, or ends a table cell."""
 
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
