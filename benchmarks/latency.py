@@ -20,7 +20,7 @@ from lgnet_cli.benchmarks.contenders import UPSTREAM, make_weights, open_contend
 from lgnet_cli.benchmarks.endtoend import rates
 from lgnet_cli.benchmarks.once import CALLS, Once, once
 from lgnet_cli.engines.protocol import Engine
-from lgnet_cli.engines.select import BACKENDS, cuda_devices
+from lgnet_cli.engines.select import BACKENDS, choose, cuda_devices
 from lgnet_cli.errors import EngineError, LgnetError, UsageError
 
 PRECISIONS = ("fp32", "fp16")
@@ -33,7 +33,7 @@ DEFINITIONS = {
     "p95_ms": "the same, 95th percentile",
     "p99_ms": "the same, 99th percentile; of fewer than 100 calls it is close to the slowest one",
     "images_s": "images a second of those calls: batch / median",
-    "inpaint_images_s": "images a second of lgnet inpaint --hd original on PNGs, decode to encode; median of rounds",
+    "inpaint_images_s": "images/s of lgnet inpaint --hd original on PNGs, decode to encode; median of the starts",
     "engine_busy_percent": "share of that time in which the engine computes",
     "peak_mib": f"largest main memory of a process that loads the engine and fills {CALLS} times, MiB",
     "worst": "largest difference from the PyTorch model over all hole pixels, of 255",
@@ -60,9 +60,8 @@ class Options:
     upstream: bool = False  # a row of upstream's formulas
     runs: int = 30  # counted calls of each
     seconds: float = 60.0  # after which a configuration's rounds end early
-    starts: int = 3  # processes of each
+    starts: int = 3  # processes of each: fresh ones that load and fill, and as many of `lgnet inpaint`; medians count
     images: int = 40  # photos for `lgnet inpaint`, at most
-    rounds: int = 3  # batches of those photos for each
 
 
 def names(listed: str) -> tuple[str, ...]:
@@ -87,16 +86,19 @@ def measure(options: Options, command: list[str], say: Callable[[str], None]) ->
         say: called with a line of progress now and then.
 
     Raises:
+        UsageError: no back end has that name.
         MissingBackend: a back end that was named is not installed, or a width takes PyTorch, which is not.
         ModelError: the weights cannot be read.
     """
+    for name in options.backends:
+        choose(name)  # a name that does not exist is told at once
     say("the machine's matmul and copy rates")
     facts, peaks = machine.describe(), _peaks(PRECISIONS)
     rows: list[dict[str, Any]] = []
     configurations: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for width, weights in _models(options, Path(folder), say):
-            engines, refused = _open(options, weights)
+            engines, refused = open_engines(options, weights)
             for size, batch in product(options.sizes, options.batches):
                 say(f"width {width}, {size} x {size}, batch {batch}: {', '.join(engines) or 'nothing can run'}")
                 where = {"width": width, "size": size, "batch": batch}
@@ -137,7 +139,7 @@ def _models(options: Options, folder: Path, say: Callable[[str], None]) -> Itera
             yield width, make_weights(width, folder)
 
 
-def _open(options: Options, weights: Path | None) -> tuple[dict[str, Engine], list[dict[str, Any]]]:
+def open_engines(options: Options, weights: Path | None) -> tuple[dict[str, Engine], list[dict[str, Any]]]:
     """The engines of one model, and rows that say why for those that cannot be. A named one must be."""
     engines, refused = {}, []
     baselines = [UPSTREAM, *([f"{UPSTREAM}-cuda"] if cuda_devices() else [])] if options.upstream else []
@@ -163,7 +165,7 @@ def _configuration(
             _keep(rows[name], lambda n=name: once(n, weights, size, batch))  # type: ignore[misc]
     running = [name for name, row in rows.items() if "why" not in row and UPSTREAM not in name]
     count = _photos([rows[name]["images_s"] for name in running], batch, options)
-    for name, rate in rates(running, weights, size, batch, count, options.rounds).items():
+    for name, rate in rates(running, weights, size, batch, count, options.starts).items():
         rows[name] |= {"why": rate} if isinstance(rate, str) else asdict(rate)
     for row in rows.values():
         _settle(row, rows.get(UPSTREAM, {}).get("median_ms"))
@@ -191,7 +193,7 @@ def _settle(row: dict[str, Any], baseline_ms: float | None) -> None:
 def _photos(rates_in_memory: list[float], batch: int, options: Options) -> int:
     """How many photos `lgnet inpaint` gets: full batches, few enough that the slowest ends within the time."""
     slowest = min(rates_in_memory, default=1.0)
-    return batch * max(1, min(options.images, round(options.seconds * slowest / options.rounds)) // batch)
+    return batch * max(1, min(options.images, round(options.seconds * slowest / options.starts)) // batch)
 
 
 def _cost(width: int, size: int, batch: int) -> dict[str, int | None]:

@@ -23,11 +23,7 @@ Key = tuple[str, str, str, float]  # method, image, bucket, mask ratio
 
 
 def quality_gallery(result: dict[str, Any], folder: Path) -> tuple[Gallery, list[tuple[str, str]]]:
-    """The gallery, and (file, why) of pictures that cannot be shown.
-
-    Raises:
-        FileError: a picture's path leads out of `folder`.
-    """
+    """The gallery, and (file, why) of pictures that cannot be shown: broken, gone, or not below `folder`."""
     values = _values(result)
     orders = {c: f"worst {short_title(c)} first" for c in _ranked(result, values)} | {"holes": "largest holes first"}
     gallery, lost = Gallery("original", orders), []

@@ -44,9 +44,10 @@ def write_quality(result: dict[str, Any], folder: Path) -> None:
         result: as `lgnet bench quality` makes it; its pictures are paths below `folder`.
         folder: where to write; made if it is not there.
 
+    Pictures that cannot be shown are named on the page, those whose path leads out of `folder` among them.
+
     Raises:
         OSError: a file cannot be written.
-        FileError: a picture's path leads out of `folder`.
     """
     document = quality_document(result)
     gallery, lost = quality_gallery(result, folder)

@@ -6,7 +6,7 @@ from lgnet_cli.benchmarks.latency import Options, measure
 from lgnet_cli.benchmarks.report import say, show_latency
 from lgnet_cli.errors import UsageError
 
-SHORT = Options(runs=10, seconds=10.0, starts=1, images=20, rounds=1)
+SHORT = Options(runs=10, seconds=10.0, starts=1, images=20)
 """Enough for medians; percentiles want `lgnet bench latency`."""
 
 

@@ -41,6 +41,7 @@ def latency(
     upstream: Annotated[bool, typer.Option("--upstream", help="A row of upstream's formulas in PyTorch.")] = False,
     runs: Annotated[int, typer.Option(min=3, help="Timed calls of each.")] = 30,
     seconds: Annotated[float, typer.Option(min=1, help="After which the rounds of one table end early.")] = 60,
+    starts: Annotated[int, typer.Option(min=1, help="Processes of each: cold starts, and lgnet inpaint.")] = 3,
     images: Annotated[int, typer.Option(min=1, help="Photos for `lgnet inpaint`, at most.")] = 40,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     out: Out = None,
@@ -53,7 +54,7 @@ def latency(
     run_latency(
         Options(
             names(backend), numbers(batch), numbers(size, 256), numbers(width), weights, upstream, runs, seconds,
-            images=images,
+            starts, images,
         ), json, out, _command(),
     )  # fmt: skip
 
