@@ -8,7 +8,7 @@ import numpy as np
 
 from lgnet_cli.engines.protocol import Engine, EngineInfo, Pixels
 from lgnet_cli.engines.select import choose, open_engine
-from lgnet_cli.errors import MissingBackend
+from lgnet_cli.errors import EngineError, MissingBackend
 from lgnet_cli.weights import DEFAULT_WEIGHTS
 from lgnet_cli.weights.header import read_header, sha256
 
@@ -36,7 +36,10 @@ class UpstreamEngine:
         self.info = EngineInfo(name, where, "fp32", "multiples of 256", 1 << 24, sha256(weights))
 
     def fill(self, image: Pixels, mask: Pixels) -> Pixels:
-        return _run(self._network, image, mask, self._device)
+        try:
+            return _run(self._network, image, mask, self._device)
+        except RuntimeError as error:  # out of memory is one
+            raise EngineError(f"PyTorch failed: {str(error).partition(chr(10))[0]}") from error
 
     def close(self) -> None:
         self.__dict__.pop("_network", None)

@@ -71,7 +71,7 @@ def names(listed: str) -> tuple[str, ...]:
 
 def numbers(listed: str, multiple: int = 1) -> tuple[int, ...]:
     """Whole numbers with commas. Raises UsageError: others, or no multiples of `multiple`."""
-    found = tuple(int(text) if text.isdecimal() else 0 for text in listed.split(",")) if listed else ()
+    found = tuple(int(text) if text.isdecimal() else 0 for text in listed.split(","))
     if any(number < 1 or number % multiple for number in found):
         raise UsageError(f"{listed!r}: expected whole numbers with commas, multiples of {multiple}")
     return found

@@ -36,7 +36,9 @@ def latency(
     backend: Annotated[str, typer.Option(help="all, or names with commas; one that is named must be there.")] = "all",
     batch: Annotated[str, typer.Option(help="Images a call, with commas.")] = "1",
     size: Annotated[str, typer.Option(help="Pixels of a side, multiples of 256, with commas.")] = "256",
-    width: Annotated[str, typer.Option(help="Base widths, with commas (random weights); the weights' own.")] = "",
+    width: Annotated[
+        str | None, typer.Option(help="Base widths, with commas; random weights but for the width of WEIGHTS.")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="Native weights; the model that ships if left out.")] = None,
     upstream: Annotated[bool, typer.Option("--upstream", help="A row of upstream's formulas in PyTorch.")] = False,
     runs: Annotated[int, typer.Option(min=3, help="Timed calls of each.")] = 30,
@@ -53,7 +55,7 @@ def latency(
 
     run_latency(
         Options(
-            names(backend), numbers(batch), numbers(size, 256), numbers(width), weights, upstream, runs, seconds,
+            names(backend), numbers(batch), numbers(size, 256), numbers(width) if width else (), weights, upstream, runs, seconds,
             starts, images,
         ), json, out, _command(),
     )  # fmt: skip

@@ -108,7 +108,7 @@ def test_a_large_batch_repeats_its_pictures() -> None:
 
 def test_random_weights_tell_engines_apart(tmp_path: Path) -> None:
     weights = make_weights(2, tmp_path)
-    image, mask = pictures(2, 256)
+    image, mask = pictures(1, 256)
     right = reference(weights, image, mask)
     assert right[mask != 0].std() > 10  # of 255: signals are alive
     for name in ("onnxruntime", "upstream"):
