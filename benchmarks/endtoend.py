@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 
 from lgnet_cli.benchmarks.contenders import DISTINCT, pictures
+from lgnet_cli.benchmarks.once import NEUTRAL
 from lgnet_cli.benchmarks.timing import interleaved
 
 LGNET = [sys.executable, "-c", "from lgnet_cli.main import main; main()"]
@@ -48,10 +49,10 @@ def _call(
 ) -> Callable[[], None]:
     command = [*LGNET, "inpaint", str(folder / "images"), str(folder / "masks"), "-o", str(folder / name), "--json"]
     command += ["--overwrite", "--hd", "original", "--backend", name, "--batch", str(batch)]
-    command += ["--weights", str(weights)] if weights else []
+    command += ["--weights", str(weights.resolve())] if weights else []
 
     def call() -> None:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=NEUTRAL, capture_output=True, text=True, check=False)
         if done.returncode:
             said.append(f"lgnet inpaint failed: {done.stderr.strip()}")
             return

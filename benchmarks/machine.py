@@ -24,11 +24,13 @@ PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "openvino", "torch
 def describe() -> dict[str, str]:
     """Name and size of this machine, and how busy it is with other work now."""
     usable, memory = len(os.sched_getaffinity(0)), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    load = os.getloadavg()
+    busy = "; busy: other work shared these CPUs" if load[0] > usable / 2 else ""
     facts = {
         "processor": f"{_processor()}, {usable} CPUs usable",
         "memory": f"{memory / 2**30:.1f} GiB",
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
-        "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()) + " (1, 5, 15 minutes)",
+        "load before": " ".join(f"{one:.2f}" for one in load) + f" (1, 5, 15 minutes{busy})",
     }
     return facts | ({"GPU": gpu} if (gpu := _gpu()) else {})
 

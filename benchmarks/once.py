@@ -13,6 +13,9 @@ from pathlib import Path
 from lgnet_cli.benchmarks.contenders import open_contender, pictures
 from lgnet_cli.errors import EngineError
 
+NEUTRAL = Path(sys.executable).parent
+"""Where processes start: Python looks for modules there first, and a clone of the repository has half of ours."""
+
 CALLS = 3
 """Fills, the first included: memory is largest from the second on."""
 
@@ -28,9 +31,9 @@ class Once:
 
 def once(name: str, weights: Path | None, size: int, batch: int) -> Once:
     """Start the process and read what it measured. Raises EngineError with its last words if it failed."""
-    command = [sys.executable, "-m", __name__, name, str(weights or ""), str(size), str(batch)]
+    command = [sys.executable, "-m", __name__, name, str(weights.resolve()) if weights else "", str(size), str(batch)]
     started = time.time()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=NEUTRAL, capture_output=True, text=True, check=False)
     if done.returncode:
         words = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
         raise EngineError(f"{name}: its process failed: {words[-1]}")

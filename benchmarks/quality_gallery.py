@@ -1,5 +1,7 @@
 """The pictures of a quality result for its page, the worst first."""
 
+import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ Key = tuple[str, str, str, float]  # method, image, bucket, mask ratio
 
 def quality_gallery(result: dict[str, Any], folder: Path) -> tuple[Gallery, list[tuple[str, str]]]:
     """The gallery, and (file, why) of pictures that cannot be shown: broken, gone, or not below `folder`."""
-    values = _values(result)
+    values = _values(result, folder)
     orders = {c: f"worst {short_title(c)} first" for c in _ranked(result, values)} | {"holes": "largest holes first"}
     gallery, lost = Gallery("original", orders), []
     ranked = sorted(result["pictures"], key=lambda p: -_worst(p, next(iter(orders)), values, result))
@@ -41,19 +43,28 @@ def quality_gallery(result: dict[str, Any], folder: Path) -> tuple[Gallery, list
     return gallery, lost
 
 
-def _values(result: dict[str, Any]) -> dict[Key, dict[str, float]]:
+def _values(result: dict[str, Any], folder: Path) -> dict[Key, dict[str, float]]:
     """{picture and method: its metrics}, of the pictures alone: the images may be many."""
     wanted = {_key(method, picture) for picture in result["pictures"] for method in picture["results"]}
     found = {}
-    for row in result["images"]:
+    for row in _images(result, folder):
         key = _key(row["method"], row)
         if key in wanted:
-            found[key] = {c: row[c] for c in result["columns"] if isinstance(row.get(c), int | float)}
+            found[key] = {c: float(row[c]) for c in result["columns"] if row.get(c) not in (None, "")}
     return found
 
 
+def _images(result: dict[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
+    """The row of every image: the result's own, or where it leaves them out, those of images.csv, one at a time."""
+    if "images" in result:
+        yield from result["images"]
+    elif (folder / "images.csv").is_file():
+        with (folder / "images.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            yield from csv.DictReader(file)
+
+
 def _key(method: str, entry: dict[str, Any]) -> Key:
-    return method, entry["image"], entry["bucket"], round(entry["mask_ratio"], 6)
+    return method, entry["image"], entry["bucket"], round(float(entry["mask_ratio"]), 6)
 
 
 def _ranked(result: dict[str, Any], values: dict[Key, dict[str, float]]) -> list[str]:

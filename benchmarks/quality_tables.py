@@ -20,6 +20,8 @@ TITLES = {  # column: name, decimals as the paper has them
     "u_ids": ("U-IDS", 3),
 }
 
+NOTHING = "n/a"
+
 PUBLISHED = "published: as printed in the paper, on its own photos and masks"
 
 
@@ -53,7 +55,8 @@ def _known(column: str) -> tuple[str, int]:
 
 
 def _label(method: dict[str, Any]) -> str:
-    return f"{method['name']} (published)" if method["published"] else str(method["name"])
+    name = str(method["name"])
+    return f"{name} (published)" if method["published"] and "published" not in name else name
 
 
 def _block(column: str, result: dict[str, Any]) -> Block:
@@ -65,10 +68,12 @@ def _block(column: str, result: dict[str, Any]) -> Block:
     rows = []
     for method in result["methods"]:
         cells = [_cell(column, bucket, method, best, result) for bucket in result["buckets"]]
+        if method["published"] and all(cell.text == NOTHING for cell in cells):
+            continue  # the paper does not have this metric
         rows.append(Row(_label(method), cells, apart=method["published"]))
     notes = [f"n/a: {result['missing'][column]}"] if column in result["missing"] else []
     notes += [f"Definition: {result['definitions'][column]}"] if column in result["definitions"] else []
-    if any(method["published"] for method in result["methods"]):
+    if any(row.apart for row in rows):
         notes.append(f"Bold: the best of the measured rows, and of the published ones ({PUBLISHED}).")
     return Block(title_of(column, result), ["method", *(f"{b} %" for b in result["buckets"])], rows, notes)
 
@@ -79,22 +84,24 @@ def _mean(column: str, bucket: str, method: str, result: dict[str, Any]) -> dict
 
 
 def _cell(
-    column: str, bucket: str, method: dict[str, Any], best: dict[tuple[bool, str], float | None], result: dict[str, Any]
+    column: str, bucket: str, method: dict[str, Any], best: dict[tuple[bool, str], str | None], result: dict[str, Any]
 ) -> Cell:
     found = _mean(column, bucket, method["name"], result)
     if found is None:
-        return Cell("n/a")
+        return Cell(NOTHING)
     hint = ""
     if found.get("low") is not None and found.get("high") is not None:
         low, high = (text_of(column, found[key]) for key in ("low", "high"))
         hint = f"interval {low} to {high}, {found.get('count')} images"
-    return Cell(text_of(column, found["mean"]), found["mean"] == best[method["published"], bucket], hint)
+    text = text_of(column, found["mean"])
+    return Cell(text, text == best[method["published"], bucket], hint)
 
 
-def _best(column: str, bucket: str, published: bool, result: dict[str, Any]) -> float | None:
+def _best(column: str, bucket: str, published: bool, result: dict[str, Any]) -> str | None:
+    """The best value as it is printed, so that all that read the same are bold; None where nothing is compared."""
     names = [method["name"] for method in result["methods"] if method["published"] == published]
     found = [_mean(column, bucket, name, result) for name in names]
     values = [one["mean"] for one in found if one]
     if len(values) < 2:
         return None
-    return float(min(values) if result["better"][column] == "lower" else max(values))
+    return text_of(column, min(values) if result["better"][column] == "lower" else max(values))

@@ -53,12 +53,10 @@ def latency(
     from lgnet_cli.benchmarks.latency import Options, names, numbers
     from lgnet_cli.benchmarks.report import run_latency
 
-    run_latency(
-        Options(
-            names(backend), numbers(batch), numbers(size, 256), numbers(width) if width else (), weights, upstream, runs, seconds,
-            starts, images,
-        ), json, out, _command(),
-    )  # fmt: skip
+    widths = numbers(width) if width else ()
+    asked = Options(names(backend), numbers(batch), numbers(size, 256), widths, weights, upstream, runs, seconds,
+                    starts, images)  # fmt: skip
+    run_latency(asked, json, out, _command())
 
 
 def _command() -> list[str]:
