@@ -11,7 +11,7 @@ SHORT = Options(runs=10, seconds=10.0, starts=1, images=20)
 
 
 def run_short(images: Path | None, masks: Path | None, out: Path | None, command: list[str]) -> None:
-    """Latency of every back end that is here, batch 1, 256 x 256. The quality pass belongs after it, on the same photos.
+    """Latency of every back end that is here, batch 1, 256 x 256; the quality pass belongs after it.
 
     Args:
         images: photos for the quality pass; `examples/images` below the current folder if None.
