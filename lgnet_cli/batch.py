@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .engines.select import choose, open_engine
 from .errors import FileError, Interrupted, NothingToDo, UsageError
+from .escape import printable as _printable
 from .imaging.formats import SUFFIXES
 from .imaging.masks import MaskOptions
 from .imaging.pairs import Plan, make_plan
@@ -53,6 +54,7 @@ class Job:
     allow_missing: bool
     overwrite: bool
     dry_run: bool
+    page: bool
     json: bool
     verbose: bool
 
@@ -63,6 +65,8 @@ def run_job(job: Job) -> None:
     single = job.out.suffix.lower() in SUFFIXES and Path(job.images).is_file() and not job.out.is_dir()
     if job.weights and job.engine:
         raise UsageError("--weights and --engine exclude each other", mend="an engine carries its weights")
+    if job.page and single:
+        raise UsageError("--report shows a folder of results", mend=f"give a folder: -o {job.out.with_suffix('')}/")
     plan = make_plan(job.images, job.masks, job.out, job.format)
     _check(plan, job, single, console)
     if job.dry_run:
@@ -121,6 +125,10 @@ def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, 
         report.close()
         engine.close()
     _sum_up(summary, job, console)
+    if job.page and folder:
+        from .gallery.batch import write_batch_page
+
+        console.print(f"the pictures: {write_batch_page(folder, masks)}", markup=False)
     if summary.failed:
         where = f"; see {folder / NAME}" if folder else ""
         raise FileError(f"{summary.failed} of {len(plan.pairs)} images failed{where}")
@@ -165,8 +173,3 @@ def _interrupt_on_sigterm() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
-
-
-def _printable(text: str) -> str:
-    """File names as a terminal can take them: bytes that are no Unicode, newlines and control characters escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
-from .commands import training, weights
+from .commands import bench, training, weights
 from .commands.shared import Verbose
 from .errors import ExitCode, Interrupted, LgnetError
 
@@ -41,6 +41,7 @@ app.command(
 )(training.train)
 app.command("masks", epilog="Example:  lgnet masks -n 600 --size 512 -o masks/")(training.masks)
 app.add_typer(weights.app, name="weights")
+app.add_typer(bench.app, name="bench")
 
 
 class Polarity(str, Enum):
@@ -124,6 +125,7 @@ def inpaint(
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Skip what cannot be matched.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is done already.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Match and check, fill nothing.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Write OUT/lgnet-report.html: before, after, mask.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, show no progress.")] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -138,6 +140,6 @@ def inpaint(
         Job(
             images, masks, out, weights, engine, backend, threads, batch, mask_polarity.value, mask_threshold,
             mask_from.value, dilate, resize_masks, hd.value, crop_margin, FORMATS[format] if format else None, quality,
-            allow_missing, overwrite, dry_run, json, verbose,
+            allow_missing, overwrite, dry_run, report, json, verbose,
         )
     )  # fmt: skip

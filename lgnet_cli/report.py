@@ -4,7 +4,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO
 
@@ -69,6 +69,15 @@ class Report:
     def close(self) -> None:
         if self._file:
             self._file.close()
+
+
+def records(path: Path) -> Iterator[Record]:
+    """The report's whole lines, as they were written; others are passed over."""
+    for line in _lines(path):
+        try:
+            yield Record(**{f.name: f.type(line[f.name]) for f in fields(Record) if f.name in line})  # type: ignore[operator]
+        except (TypeError, ValueError):
+            continue
 
 
 def key_of(pair: Pair, settings: str) -> str:

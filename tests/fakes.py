@@ -1,5 +1,7 @@
 """Fakes that satisfy the protocols."""
 
+import time
+
 import numpy as np
 
 from lgnet_cli.engines.protocol import EngineInfo, Pixels
@@ -24,6 +26,18 @@ class PaintEngine:
 
     def close(self) -> None:
         self.closed = True
+
+
+class SlowEngine(PaintEngine):
+    """Takes `seconds` for every call."""
+
+    def __init__(self, seconds: float, colour: tuple[int, int, int] = (200, 100, 50)) -> None:
+        super().__init__(colour)
+        self.seconds = seconds
+
+    def fill(self, image: Pixels, mask: Pixels) -> Pixels:
+        time.sleep(self.seconds)
+        return super().fill(image, mask)
 
 
 class SmallMemoryEngine(PaintEngine):

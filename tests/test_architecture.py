@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LEAVES = {"spec", "errors", "atomic"}
+LEAVES = {"spec", "errors", "atomic", "escape"}
 MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the others, besides the leaves
     "spec": set(),
     "errors": set(),
     "atomic": set(),
+    "escape": set(),
     "main": {"batch", "commands", "lgnet_cli"},
     "commands": {"batch", "weights", "engines", "training", "benchmarks"},
     "lgnet_cli": {"session"},
-    "batch": {"pipeline", "report", "imaging", "engines.select"},
+    "batch": {"pipeline", "report", "imaging", "engines.select", "gallery"},
+    "gallery": {"report", "imaging", "lgnet_cli"},
     "pipeline": {"report", "imaging", "engines.protocol", "engines.select"},
     "session": {"imaging", "engines.select"},
     "report": {"imaging"},
@@ -31,8 +33,10 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "engines.torch": {"model", "weights.header", "engines.protocol", "engines.export"},
     "engines.onnxruntime": {"engines.protocol"},
     "engines.openvino": {"engines.protocol"},
-    "training": {"model", "imaging", "perceptual", "weights.header"},
-    "benchmarks": {"engines", "pipeline", "imaging", "model", "weights", "perceptual", "training"},
+    "training": {"model", "imaging", "perceptual", "weights.header", "lgnet_cli"},
+    "benchmarks": {
+        "engines", "gallery", "imaging", "lgnet_cli", "model", "perceptual", "pipeline", "training", "weights",
+    },
 }
 
 
@@ -81,10 +85,24 @@ def test_arrows(name: str) -> None:
     assert wrong == set()
 
 
-HEAVY = {"numpy", "cv2", "torch", "onnxruntime", "openvino", "PIL", "tifffile", "onnx", "safetensors", "rich"}
+HEAVY = {
+    "numpy",
+    "cv2",
+    "torch",
+    "onnxruntime",
+    "openvino",
+    "PIL",
+    "tifffile",
+    "onnx",
+    "safetensors",
+    "rich",
+    "matplotlib",
+}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["inpaint", "--help"], ["weights", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["inpaint", "--help"], ["weights", "--help"], ["bench", "--help"], ["--version"]]
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = f"""
 import sys

@@ -1,0 +1,63 @@
+"""`lgnet bench`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .shared import Verbose
+
+app = typer.Typer(
+    help="Measure on this machine; alone, a short look at the model that ships.",
+    epilog="Example:  lgnet bench",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder for Markdown, LaTeX, CSV, JSON and HTML.")]
+
+
+@app.callback()
+def bench(
+    context: typer.Context,
+    images: Annotated[Path | None, typer.Option(help="Photos; examples/images below here if left out.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="Their masks; examples/masks below here if left out.")] = None,
+    out: Out = None,
+    verbose: Verbose = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        from lgnet_cli.benchmarks.short import run_short
+
+        run_short(images, masks, out, _command())
+
+
+@app.command(epilog="Example:  lgnet bench latency --backend all --batch 1,8 --size 256,512 --upstream -o report/")
+def latency(
+    backend: Annotated[str, typer.Option(help="all, or names with commas; one that is named must be there.")] = "all",
+    batch: Annotated[str, typer.Option(help="Images a call, with commas.")] = "1",
+    size: Annotated[str, typer.Option(help="Pixels of a side, multiples of 256, with commas.")] = "256",
+    width: Annotated[
+        str | None, typer.Option(help="Base widths, with commas; random weights but for the width of WEIGHTS.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Native weights; the model that ships if left out.")] = None,
+    upstream: Annotated[bool, typer.Option("--upstream", help="A row of upstream's formulas in PyTorch.")] = False,
+    runs: Annotated[int, typer.Option(min=3, help="Timed calls of each.")] = 30,
+    seconds: Annotated[float, typer.Option(min=1, help="After which the rounds of one table end early.")] = 60,
+    starts: Annotated[int, typer.Option(min=1, help="Processes of each: cold starts, and lgnet inpaint.")] = 3,
+    images: Annotated[int, typer.Option(min=1, help="Photos for `lgnet inpaint`, at most.")] = 40,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    out: Out = None,
+    verbose: Verbose = False,
+) -> None:
+    """Cold start, latency, images/s, memory and agreement of every back end, measured in turn."""
+    from lgnet_cli.benchmarks.latency import Options, names, numbers
+    from lgnet_cli.benchmarks.report import run_latency
+
+    widths = numbers(width) if width else ()
+    asked = Options(names(backend), numbers(batch), numbers(size, 256), widths, weights, upstream, runs, seconds,
+                    starts, images)  # fmt: skip
+    run_latency(asked, json, out, _command())
+
+
+def _command() -> list[str]:
+    return ["lgnet", *sys.argv[1:]]
