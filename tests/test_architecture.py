@@ -35,7 +35,15 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "engines.openvino": {"engines.protocol"},
     "training": {"model", "imaging", "perceptual", "weights.header", "lgnet_cli"},
     "benchmarks": {
-        "engines", "gallery", "imaging", "lgnet_cli", "model", "perceptual", "pipeline", "training", "weights",
+        "engines",
+        "gallery",
+        "imaging",
+        "lgnet_cli",
+        "model",
+        "perceptual",
+        "pipeline",
+        "training",
+        "weights",
     },
 }
 
