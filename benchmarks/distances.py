@@ -69,4 +69,5 @@ def _mmd2(x: Vectors, y: Vectors) -> float:
 
 
 def _kernel(x: Vectors, y: Vectors) -> Vectors:
-    return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
+    base = x @ y.T * (1 / x.shape[1]) + 1
+    return np.asarray(base * base * base)  # numpy's power takes twenty times as long

@@ -13,6 +13,7 @@ from lgnet_cli.benchmarks.features import Features, open_features
 from lgnet_cli.benchmarks.metrics import Image, pixel_metrics
 from lgnet_cli.errors import MissingWeights
 from lgnet_cli.imaging.masks import Hole
+from lgnet_cli.perceptual.files import ALEXNET, INCEPTION, WeightFile
 from lgnet_cli.perceptual.lpips import lpips_alex, lpips_vgg
 from lgnet_cli.perceptual.networks import Lpips, st_lpips
 
@@ -29,20 +30,33 @@ class Known:
 class Judges:
     """Every metric that can be had here. Safe to call from several threads."""
 
-    def __init__(self, folder: Path | None, *, vgg: bool, cache: Path) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        *,
+        vgg: bool,
+        cache: Path,
+        alexnet: WeightFile = ALEXNET,
+        inception: WeightFile = INCEPTION,
+    ) -> None:
         """Look for the weight files.
 
         Args:
             folder: where they are looked for first.
             vgg: also LPIPS on VGG16.
             cache: folder for FID's features.
+            alexnet: of LPIPS.
+            inception: of FID.
 
         Raises:
             ModelError: a weight file is here and is not the published one.
         """
         self.missing: dict[str, str] = {}  # column: how to get what it needs
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        makers: dict[str, Callable[[Path | None], Lpips]] = {"lpips": lpips_alex, "st_lpips": st_lpips}
+        makers: dict[str, Callable[[Path | None], Lpips]] = {
+            "lpips": lambda folder: lpips_alex(folder, network=alexnet),
+            "st_lpips": st_lpips,
+        }
         makers |= {"lpips_vgg": lpips_vgg} if vgg else {}
         self._networks: dict[str, Lpips] = {}
         for column, make in makers.items():
@@ -52,7 +66,7 @@ class Judges:
                 self.missing[column] = "; ".join(map(str.strip, str(error).splitlines()))
         self.features: Features | None = None
         try:
-            self.features = open_features(folder, cache, self._device)
+            self.features = open_features(folder, cache, self._device, file=inception)
         except MissingWeights as error:
             self.missing |= dict.fromkeys(SETS, "; ".join(map(str.strip, str(error).splitlines())))
 

@@ -40,12 +40,19 @@ from lgnet_cli.engines.select import cache_folder
 from lgnet_cli.errors import Interrupted, LgnetError, UsageError
 from lgnet_cli.imaging.masks import MaskOptions
 
+TOLD = 10
+"""Failures told as they happen; all are counted, and listed in quality.json."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def run_quality(job: QualityJob) -> dict[str, Any]:
+def run_quality(job: QualityJob, judges: Judges | None = None) -> dict[str, Any]:
     """Measure, and write OUT/quality.json, images.csv and pictures/.
+
+    Args:
+        job: what to measure.
+        judges: what measures; every metric whose weight files are found if None.
 
     Returns:
         What quality.json holds, without "images", which has a row for every picture: that is in the file alone.
@@ -58,9 +65,9 @@ def run_quality(job: QualityJob) -> dict[str, Any]:
     """
     if job.out is None:
         with tempfile.TemporaryDirectory(prefix="lgnet-") as folder:
-            return _run(job, Path(folder), keep=False)
+            return _run(job, judges, Path(folder), keep=False)
     job.out.mkdir(parents=True, exist_ok=True)
-    return _run(job, job.out, keep=True)
+    return _run(job, judges, job.out, keep=True)
 
 
 def open_masks(job: QualityJob, photos: list[Photo]) -> Masks:
@@ -73,12 +80,12 @@ def open_masks(job: QualityJob, photos: list[Photo]) -> Masks:
     return same_name(job.masks, photos, options)
 
 
-def _run(job: QualityJob, folder: Path, *, keep: bool) -> dict[str, Any]:
+def _run(job: QualityJob, judges: Judges | None, folder: Path, *, keep: bool) -> dict[str, Any]:
     photos = find_photos(job.images, job.limit)
     masks = open_masks(job, photos)
     methods = _methods(job)
     torch.set_num_threads(1 if job.threads > 1 else torch.get_num_threads())  # the workers are the parallelism
-    judges = Judges(job.weights_dir, vgg=job.lpips_vgg, cache=cache_folder() / "features")
+    judges = judges or Judges(job.weights_dir, vgg=job.lpips_vgg, cache=cache_folder() / "features")
     rows = Rows(folder, resume=job.resume, overwrite=job.overwrite)
     run = Run(job, masks, methods, judges, rows)
     try:
@@ -136,7 +143,7 @@ class Run:
                     for row in done.rows:
                         self._rows.add(row)
                     self.failed += done.failed
-                    advance()
+                    advance(done.failed)
         except KeyboardInterrupt:
             raise Interrupted("interrupted; the same command with --resume goes on where it stopped") from None
         finally:
@@ -193,11 +200,20 @@ def in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterab
 
 
 @contextmanager
-def _progress(total: int, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A bar with count and time left where a person watches."""
-    console = Console(stderr=True)
+def _progress(total: int, quiet: bool) -> Iterator[Callable[[list[dict[str, str]]], None]]:
+    """A bar with count and time left where a person watches; the first failures are told either way."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     columns = [BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
     bar = Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True)
     task = bar.add_task("", total=total)
+    told = 0
+
+    def advance(failed: list[dict[str, str]]) -> None:
+        nonlocal told
+        for failure in failed[: TOLD - told]:
+            told += 1
+            bar.console.print(f"failed: {failure['error']}", markup=False)
+        bar.advance(task)
+
     with bar:
-        yield lambda: bar.advance(task)
+        yield advance
