@@ -36,6 +36,7 @@ class Judges:
         *,
         vgg: bool,
         cache: Path,
+        perceptual: bool = True,
         alexnet: WeightFile = ALEXNET,
         inception: WeightFile = INCEPTION,
     ) -> None:
@@ -45,6 +46,7 @@ class Judges:
             folder: where they are looked for first.
             vgg: also LPIPS on VGG16.
             cache: folder for FID's features.
+            perceptual: run LPIPS and ST-LPIPS, which take most of the time.
             alexnet: of LPIPS.
             inception: of FID.
 
@@ -59,7 +61,7 @@ class Judges:
         }
         makers |= {"lpips_vgg": lpips_vgg} if vgg else {}
         self._networks: dict[str, Lpips] = {}
-        for column, make in makers.items():
+        for column, make in makers.items() if perceptual else ():
             try:
                 self._networks[column] = make(folder).to(self._device)
             except MissingWeights as error:

@@ -69,7 +69,7 @@ class OnnxMethod:
         except Exception as error:  # its exceptions share no base class of their own
             raise ModelError(f"{file}: ONNX Runtime cannot load it: {str(error).partition(chr(10))[0]}") from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 2:
+        if len(inputs) != 2 or any(len(port.shape) not in (3, 4) for port in (*inputs, outputs[0])):
             listed = ", ".join(f"{i.name} {i.shape}" for i in inputs)
             raise ModelError(f"{file}: takes {listed}; only graphs of (image, mask) are run")
         mask = _mask_among(inputs, file)

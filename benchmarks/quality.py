@@ -47,12 +47,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def run_quality(job: QualityJob, judges: Judges | None = None) -> dict[str, Any]:
+def run_quality(job: QualityJob) -> dict[str, Any]:
     """Measure, and write OUT/quality.json, images.csv and pictures/.
-
-    Args:
-        job: what to measure.
-        judges: what measures; every metric whose weight files are found if None.
 
     Returns:
         What quality.json holds, without "images", which has a row for every picture: that is in the file alone.
@@ -65,9 +61,9 @@ def run_quality(job: QualityJob, judges: Judges | None = None) -> dict[str, Any]
     """
     if job.out is None:
         with tempfile.TemporaryDirectory(prefix="lgnet-") as folder:
-            return _run(job, judges, Path(folder), keep=False)
+            return _run(job, Path(folder), keep=False)
     job.out.mkdir(parents=True, exist_ok=True)
-    return _run(job, judges, job.out, keep=True)
+    return _run(job, job.out, keep=True)
 
 
 def open_masks(job: QualityJob, photos: list[Photo]) -> Masks:
@@ -80,12 +76,17 @@ def open_masks(job: QualityJob, photos: list[Photo]) -> Masks:
     return same_name(job.masks, photos, options)
 
 
-def _run(job: QualityJob, judges: Judges | None, folder: Path, *, keep: bool) -> dict[str, Any]:
-    photos = find_photos(job.images, job.limit)
-    masks = open_masks(job, photos)
-    methods = _methods(job)
-    torch.set_num_threads(1 if job.threads > 1 else torch.get_num_threads())  # the workers are the parallelism
-    judges = judges or Judges(job.weights_dir, vgg=job.lpips_vgg, cache=cache_folder() / "features")
+def evaluate(
+    job: QualityJob,
+    photos: list[Photo],
+    masks: Masks,
+    methods: list[Method],
+    judges: Judges,
+    folder: Path,
+    *,
+    keep: bool = True,
+) -> dict[str, Any]:
+    """Measure `methods` on `photos` under `masks`, with the rows in `folder`, and all the rest there if `keep`."""
     rows = Rows(folder, resume=job.resume, overwrite=job.overwrite)
     run = Run(job, masks, methods, judges, rows)
     try:
@@ -97,6 +98,15 @@ def _run(job: QualityJob, judges: Judges | None, folder: Path, *, keep: bool) ->
     finally:
         rows.close()
     return found
+
+
+def _run(job: QualityJob, folder: Path, *, keep: bool) -> dict[str, Any]:
+    photos = find_photos(job.images, job.limit)
+    masks = open_masks(job, photos)
+    methods = _methods(job)
+    torch.set_num_threads(1 if job.threads > 1 else torch.get_num_threads())  # the workers are the parallelism
+    judges = Judges(job.weights_dir, vgg=job.lpips_vgg, cache=cache_folder() / "features")
+    return evaluate(job, photos, masks, methods, judges, folder, keep=keep)
 
 
 def _methods(job: QualityJob) -> list[Method]:
