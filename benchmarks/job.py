@@ -1,8 +1,10 @@
 """What a quality run is asked for."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from lgnet_cli.imaging.masks import MaskOptions
 
 
 @dataclass(frozen=True)
@@ -13,7 +15,7 @@ class QualityJob:
     out: Path | None = None  # None keeps nothing on disk
     masks: Path | None = None  # None makes them up
     each_bucket: bool = False  # masks of any name: every photo gets one of each bucket
-    polarity: str = "white-hole"
+    mask_options: MaskOptions = field(default_factory=MaskOptions)  # how mask files are read
     weights: Path | None = None
     engine: Path | None = None
     backends: tuple[str, ...] = ("auto",)

@@ -17,6 +17,7 @@ from lgnet_cli.errors import FileError, MissingBackend, UsageError
 from lgnet_cli.imaging.files import decode
 from lgnet_cli.imaging.masks import as_bytes
 from lgnet_cli.imaging.picture import to_rgb
+from lgnet_cli.spec import SIZE_MULTIPLE
 from lgnet_cli.weights import DEFAULT_WEIGHTS
 from lgnet_cli.weights.header import sha256
 
@@ -25,6 +26,9 @@ RADIUS = 3
 
 PATCH = 3
 """Radius of the patches that PatchMatch compares, in pixels: what its package's examples use."""
+
+ANY_SIZE = f"multiples of {SIZE_MULTIPLE}"
+"""As an engine's info says it."""
 
 
 class Method(Protocol):
@@ -55,9 +59,7 @@ class ThisModel:
 
     def __init__(self, name: str, engine: Engine, size: int) -> None:
         """Raises UsageError when the engine does not run at (size, size)."""
-        sizes = engine.info.sizes
-        if not (sizes == str(size) or (sizes.startswith("multiples") and size % 256 == 0)):
-            raise UsageError(f"this engine runs at {sizes}, not at {size}", mend="give --size one it runs at")
+        _check_size(engine.info.sizes, size)
         self.name = name
         self.source = (
             f"{engine.info.backend}, {engine.info.precision}, weights {engine.info.weights_sha256[:12] or 'unknown'}"
@@ -78,10 +80,11 @@ class Truncating:
     A known value v passes through float32 as v / 127.5 - 1 and back, and may come out as v - 1.
     """
 
-    def __init__(self, weights: Path | None) -> None:
-        """Raises MissingBackend without PyTorch, ModelError."""
-        choose("torch")  # says how to install it
+    def __init__(self, weights: Path | None, size: int) -> None:
+        """Raises ModelError, and UsageError when the network does not run at (size, size)."""
         from lgnet_cli.model import load
+
+        _check_size(ANY_SIZE, size)
 
         file = weights or DEFAULT_WEIGHTS
         self.name = "lgnet"
@@ -233,3 +236,8 @@ def _named(name: str, target: str, threads: int | None) -> Method:
 
     file, convention = split(target)
     return OnnxMethod(name, file, convention, threads) if file else Folder(name, Path(target))
+
+
+def _check_size(sizes: str, size: int) -> None:
+    if sizes != str(size) and (sizes != ANY_SIZE or size % SIZE_MULTIPLE):
+        raise UsageError(f"this model runs at {sizes}, not at {size}", mend="give --size one it runs at")

@@ -28,6 +28,9 @@ SCALES: dict[str, tuple[float, float]] = {"unit": (1 / 255, 0.0), "signed": (2 /
 """8 bits -> floats: factor and offset."""
 
 WORDS = ("hole", "known", "unit", "signed", "byte", "out-unit", "out-signed", "out-byte", "nchw", "nhwc")
+MAX_SIDE = 4096
+"""Pixels that a graph may ask for on a side."""
+
 FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 BYTES = "tensor(uint8)"
 
@@ -149,6 +152,8 @@ def _port(declared: onnxruntime.NodeArg, words: frozenset[str], scale: str, miss
         missing.append(f"nchw or nhwc (the axes of {declared.name}, declared as {declared.shape})")
     height, width = {"nchw": (2, 3), "nhwc": (1, 2), "nhw": (1, 2)}[axes or "nhw"]
     fixed = declared.shape[height], declared.shape[width]
+    if any(isinstance(side, int) and side > MAX_SIDE for side in fixed):
+        raise ModelError(f"{declared.name}: declared as {declared.shape}; no side may be over {MAX_SIDE}")
     return Port(
         declared.name,
         np.uint8 if declared.type == BYTES else FLOATS[declared.type],
@@ -186,6 +191,8 @@ def _shaped(pixels: Array, port: Port) -> Array:
 def _to_bytes(drawn: Array, port: Port, name: str) -> Image:
     """A batch of one -> (H, W, 3) uint8, rounded. Floats far outside of the range said are refused."""
     pixels = np.asarray(drawn[0].transpose(1, 2, 0) if port.axes == "nchw" else drawn[0])
+    if pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise FileError(f"{name}: gives {drawn.shape}, which is no picture in RGB")
     if port.dtype is np.uint8:
         return pixels.astype(np.uint8)
     factor, offset = SCALES[port.range]

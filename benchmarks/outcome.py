@@ -7,6 +7,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timezone
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lgnet_cli import __version__
 from lgnet_cli.atomic import replacing
 from lgnet_cli.benchmarks.columns import COLUMNS, PICTURES, SETS, Column
 from lgnet_cli.benchmarks.distances import fid, ids, kid
@@ -51,7 +51,7 @@ def outcome(
     source = f"the paper's table on {job.reference}: other photos, other masks"
     return {
         "kind": "quality",
-        "lgnet": __version__,
+        "lgnet": version("lgnet"),
         "command": list(job.command),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seed": job.seed,

@@ -38,7 +38,6 @@ from lgnet_cli.benchmarks.samples import (
 )
 from lgnet_cli.engines.select import cache_folder
 from lgnet_cli.errors import Interrupted, LgnetError, UsageError
-from lgnet_cli.imaging.masks import MaskOptions
 
 TOLD = 10
 """Failures told as they happen; all are counted, and listed in quality.json."""
@@ -68,12 +67,11 @@ def run_quality(job: QualityJob) -> dict[str, Any]:
 
 def open_masks(job: QualityJob, photos: list[Photo]) -> Masks:
     """Where the job's masks come from. Raises UsageError, NothingToDo, FileError."""
-    options = MaskOptions(polarity=job.polarity)  # type: ignore[arg-type]
     if job.masks is None:
         return MadeUp(job.seed)
     if job.each_bucket:
-        return each_bucket(job.masks, job.size, options, job.threads)
-    return same_name(job.masks, photos, options)
+        return each_bucket(job.masks, job.size, job.mask_options, job.threads)
+    return same_name(job.masks, photos, job.mask_options)
 
 
 def evaluate(
@@ -116,7 +114,7 @@ def _methods(job: QualityJob) -> list[Method]:
         raise UsageError("--paper-compat runs the weights in PyTorch: it takes neither --engine nor --backend")
     threads = 1 if job.threads > 1 else None
     own: list[Method] = (
-        [Truncating(job.weights)]
+        [Truncating(job.weights, job.size)]
         if job.paper_compat
         else [*this_model(list(job.backends), job.weights, job.engine, job.size, threads)]
     )
@@ -194,7 +192,7 @@ class Run:
         """Of all that a row depends on."""
         has_features = self._judges.features is not None
         facts = (method.name, method.source, method.facts(sample), sample.photo.facts, sample.facts, sample.bucket,
-                 self._job.polarity, self._job.size, self._columns, has_features)  # fmt: skip
+                 self._job.mask_options.polarity, self._job.size, self._columns, has_features)  # fmt: skip
         return hashlib.sha256("\0".join(map(str, facts)).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
@@ -222,7 +220,8 @@ def _progress(total: int, quiet: bool) -> Iterator[Callable[[list[dict[str, str]
         nonlocal told
         for failure in failed[: TOLD - told]:
             told += 1
-            bar.console.print(f"failed: {failure['error']}", markup=False)
+            said = failure["error"].encode(errors="backslashreplace").decode()  # names need not be Unicode
+            bar.console.print(f"failed: {said}", markup=False)
         bar.advance(task)
 
     with bar:

@@ -133,7 +133,7 @@ class SameName:
         hole = square_hole(read_mask(file, picture, self.options), size)
         label = bucket_of(float(hole.mean()))
         if label:
-            yield Sample(photo, label, _stem(photo), _facts(file), None, hole)
+            yield Sample(photo, label, _stem(photo), f"{_facts(file)} {self.options}", None, hole)
 
 
 @dataclass(frozen=True)
@@ -152,9 +152,8 @@ class EachBucket:
         for label, files in self.files.items():
             if files:
                 file = files[photo.number % len(files)]
-                yield Sample(
-                    photo, label, f"{label}/{_stem(photo)}", _facts(file), None, _lone_mask(file, size, self.options)
-                )
+                facts, hole = f"{_facts(file)} {self.options}", _lone_mask(file, size, self.options)
+                yield Sample(photo, label, f"{label}/{_stem(photo)}", facts, None, hole)
 
 
 def same_name(folder: Path, photos: list[Photo], options: MaskOptions) -> SameName:

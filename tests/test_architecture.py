@@ -14,7 +14,7 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "errors": set(),
     "atomic": set(),
     "main": {"batch", "commands", "lgnet_cli"},
-    "commands": {"batch", "weights", "engines", "training", "benchmarks"},
+    "commands": {"batch", "weights", "engines", "imaging.masks", "training", "benchmarks"},
     "lgnet_cli": {"session"},
     "batch": {"pipeline", "report", "imaging", "engines.select"},
     "pipeline": {"report", "imaging", "engines.protocol", "engines.select"},
@@ -81,10 +81,26 @@ def test_arrows(name: str) -> None:
     assert wrong == set()
 
 
-HEAVY = {"numpy", "cv2", "torch", "onnxruntime", "openvino", "PIL", "tifffile", "onnx", "safetensors", "rich"}
+HEAVY = {
+    "numpy",
+    "cv2",
+    "torch",
+    "onnxruntime",
+    "openvino",
+    "PIL",
+    "tifffile",
+    "onnx",
+    "safetensors",
+    "rich",
+    "skimage",
+    "sklearn",
+}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["inpaint", "--help"], ["weights", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["inpaint", "--help"], ["weights", "--help"], ["bench", "quality", "--help"], ["--version"]],
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = f"""
 import sys

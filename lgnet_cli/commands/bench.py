@@ -25,6 +25,11 @@ class Polarity(str, Enum):
     black_hole = "black-hole"
 
 
+class MaskSource(str, Enum):
+    luminance = "luminance"
+    alpha = "alpha"
+
+
 @app.command(epilog="Example:  lgnet bench quality --images photos/ --generate-masks --against telea,ns -o report/")
 def quality(
     images: Annotated[Path, typer.Option(help="Folder of photos, walked recursively.")],
@@ -36,6 +41,8 @@ def quality(
         bool, typer.Option("--each-bucket", help="Masks of any name: each photo gets one of every bucket.")
     ] = False,
     mask_polarity: Annotated[Polarity, typer.Option(help="Which pixels of a mask are filled.")] = Polarity.white_hole,
+    mask_from: Annotated[MaskSource, typer.Option(help="alpha: transparent = hole.")] = MaskSource.luminance,
+    resize_masks: Annotated[bool, typer.Option("--resize-masks", help="Stretch masks of another size.")] = False,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for all figures and some pictures.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Native weights; the model that ships if left out.")] = None,
     engine: Annotated[Path | None, typer.Option(help="An exported graph (.onnx) instead of weights.")] = None,
@@ -77,9 +84,11 @@ def quality(
     from lgnet_cli.benchmarks.job import QualityJob
     from lgnet_cli.benchmarks.quality import run_quality
     from lgnet_cli.benchmarks.quality_table import as_json, tables
+    from lgnet_cli.imaging.masks import MaskOptions
 
+    options = MaskOptions(mask_polarity.value, source=mask_from.value, resize=resize_masks)
     job = QualityJob(
-        images, out, masks, each_bucket, mask_polarity.value, weights, engine, tuple(backend.split(",")),
+        images, out, masks, each_bucket, options, weights, engine, tuple(backend.split(",")),
         tuple(against or ()), reference.value if reference else None, size, seed, limit, weights_dir, lpips_vgg,
         paper_compat, resume, overwrite, workers, pictures, json, ("lgnet", *sys.argv[1:]),
     )  # fmt: skip

@@ -82,7 +82,7 @@ def test_truncation_is_upstreams(tmp_path: Path) -> None:
     save(load_published(FIXTURE), tmp_path / "w8.safetensors", {})
     image = cv2.cvtColor(cv2.imread(str(FIXTURE / "image.png")), cv2.COLOR_BGR2RGB)
     mask = cv2.imread(str(FIXTURE / "mask.png"), cv2.IMREAD_GRAYSCALE) >= 128
-    filled = merged(Truncating(tmp_path / "w8.safetensors"), sample(mask), image)
+    filled = merged(Truncating(tmp_path / "w8.safetensors", 256), sample(mask), image)
     with np.load(FIXTURE / "stages.npz") as stages:
         drawn = (stages["global_"][0].transpose(1, 2, 0) + 1) / 2 * 255
     known = ((image.astype(np.float32) / np.float32(127.5) - 1) + 1) / 2 * 255
