@@ -93,7 +93,7 @@ def quality(
         paper_compat, resume, overwrite, workers, pictures, json, ("lgnet", *sys.argv[1:]),
     )  # fmt: skip
     if write_inputs:
-        write_them(job, write_inputs)
+        print(f"{write_them(job, write_inputs)} pictures with their masks in {write_inputs}")
         return
     found = run_quality(job)
     print(as_json(found) if json else tables(found, intervals=not no_intervals))

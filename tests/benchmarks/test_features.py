@@ -119,6 +119,7 @@ def test_a_picture_is_seen_once(photo: Callable[..., Pixels], tmp_path: Path) ->
     np.testing.assert_allclose(later.get([other, first]), expected, rtol=1e-5)
 
 
-def test_without_the_weights_it_says_how_to_get_them(tmp_path: Path) -> None:
+def test_without_the_weights_it_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # a developer may have the file
     with pytest.raises(MissingWeights, match=r"pip install|download"):
         open_features(tmp_path, tmp_path / "cache", CPU)

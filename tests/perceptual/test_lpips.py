@@ -32,6 +32,7 @@ def test_lpips_is_its_packages(net: str, file: WeightFile, make: Callable[..., L
     torch.testing.assert_close(once, apart, rtol=1e-5, atol=1e-7)
 
 
-def test_without_the_network_it_says_how_to_get_it(tmp_path: Path) -> None:
+def test_without_the_network_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # a developer may have the file
     with pytest.raises(MissingWeights, match=r"alexnet-owt-7be5be79\.pth is missing"):
         lpips_alex(tmp_path)
