@@ -18,15 +18,16 @@ from torch import Tensor, nn
 from lgnet_cli.benchmarks.columns import PIXEL, SETS
 from lgnet_cli.benchmarks.distances import fid
 from lgnet_cli.benchmarks.features import Features
+from lgnet_cli.benchmarks.inputs import write_inputs
 from lgnet_cli.benchmarks.job import QualityJob
 from lgnet_cli.benchmarks.judges import Judges
 from lgnet_cli.benchmarks.methods import Method, against
 from lgnet_cli.benchmarks.metrics import Image, pixel_metrics
 from lgnet_cli.benchmarks.outcome import interval
-from lgnet_cli.benchmarks.quality import evaluate
+from lgnet_cli.benchmarks.quality import evaluate, run_quality
 from lgnet_cli.benchmarks.quality_table import tables
-from lgnet_cli.benchmarks.samples import LABELS, MadeUp, Sample, find_photos
-from lgnet_cli.errors import FileError
+from lgnet_cli.benchmarks.samples import LABELS, MadeUp, Sample, find_photos, read_photo, square
+from lgnet_cli.errors import FileError, UsageError
 from lgnet_cli.weights import DEFAULT_GRAPH
 
 Folders = Callable[..., tuple[Path, Path]]
@@ -188,10 +189,37 @@ def test_the_command(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
     assert json.loads(resumed.stdout)["means"]["folder"] == means["folder"]
 
 
-@pytest.mark.parametrize(
-    "wrong", [[], ["--masks", "m", "--generate-masks"], ["--generate-masks", "--each-bucket"],
-              ["--generate-masks", "--paper-compat", "--backend", "openvino"]],
-)  # fmt: skip
-def test_options_that_do_not_fit_are_refused(wrong: list[str], folders: Folders, lgnet: Command) -> None:
+@pytest.mark.parametrize("wrong", [[], ["--masks", "m", "--generate-masks"], ["--generate-masks", "--each-bucket"]])
+def test_masks_are_given_or_made_up(wrong: list[str], folders: Folders, lgnet: Command) -> None:
     images, _ = folders(1)
     assert lgnet("bench", "quality", "--images", images, *wrong).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"paper_compat": True, "backends": ("openvino",)}, "--paper-compat runs the weights"),
+        ({"weights": Path("a"), "engine": Path("b")}, "exclude each other"),
+        ({"against": ("telea", "telea,ns")}, "several rows of one name: Telea"),
+        ({"size": 300}, "runs at multiples of 256, not at 300"),
+        ({"paper_compat": True, "size": 300}, "runs at multiples of 256, not at 300"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(wrong: dict[str, Any], said: str, folders: Folders) -> None:
+    images, _ = folders(1)
+    with pytest.raises(UsageError, match=said):
+        run_quality(QualityJob(images, **wrong))
+
+
+def test_inputs_for_other_systems_are_what_is_evaluated(folders: Folders, tmp_path: Path) -> None:
+    images, _ = folders(2)
+    job = QualityJob(images, size=SIZE, seed=5)
+    assert write_inputs(job, tmp_path / "in") == 2 * 6
+    photo = find_photos(images)[1]
+    for sample in MadeUp(5).of(photo, read_photo(photo), SIZE):
+        mask = cv2.imread(str(tmp_path / "in" / "masks" / f"{sample.place}.png"), cv2.IMREAD_GRAYSCALE)
+        np.testing.assert_array_equal(mask > 0, sample.hole)
+        written = cv2.imread(str(tmp_path / "in" / "images" / f"{sample.place}.png"))[:, :, ::-1]
+        np.testing.assert_array_equal(written, square(read_photo(photo), SIZE))
+    with pytest.raises(UsageError, match="not empty"):
+        write_inputs(job, tmp_path / "in")
