@@ -37,6 +37,11 @@ def show_latency(result: dict[str, Any], as_json: bool, out: Path | None) -> Non
         _saved(write_latency, result, out)
 
 
+def save_quality(result: dict[str, Any], out: Path) -> None:
+    """Write the report of a quality result beside its quality.json. Raises FileError."""
+    _saved(write_quality, result, out)
+
+
 def write_quality(result: dict[str, Any], folder: Path) -> None:
     """Write quality.md, .tex, .csv (the means) and .html into `folder`, beside the quality.json that they show.
 

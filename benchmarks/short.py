@@ -1,42 +1,51 @@
 """`lgnet bench` alone: a short look at the default model, within two minutes on two cores."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from lgnet_cli.benchmarks.latency import Options, measure
-from lgnet_cli.benchmarks.report import say, show_latency
+from lgnet_cli.benchmarks.report import save_quality, say, show_latency
 from lgnet_cli.errors import UsageError
 
 SHORT = Options(runs=10, seconds=10.0, starts=1, images=20)
 """Enough for medians; percentiles want `lgnet bench latency`."""
 
+AGAINST = ("telea", "ns")
+
 
 def run_short(images: Path | None, masks: Path | None, out: Path | None, command: list[str]) -> None:
-    """Latency of every back end that is here, batch 1, 256 x 256; the quality pass belongs after it.
+    """Latency of every back end that is here, batch 1, 256 x 256; then quality beside OpenCV's two methods.
 
     Args:
         images: photos for the quality pass; `examples/images` below the current folder if None.
-        masks: theirs; `examples/masks` if None.
+        masks: theirs; made up, one a photo and bucket, if None.
         out: where reports go, or None.
         command: how it was asked for.
 
     Raises:
-        UsageError: there are no photos or masks.
+        UsageError: there are no photos.
     """
-    example_folders(images, masks)  # before the work, not after it
+    photos = example_photos(images)  # before the work, not after it
     show_latency(measure(SHORT, command, say), False, out)
+    if not all(map(find_spec, ("torch", "skimage", "sklearn"))):
+        say("quality was not measured: it takes pip install 'lgnet[bench]'")
+        return
+    from lgnet_cli.benchmarks.job import QualityJob
+    from lgnet_cli.benchmarks.quality import run_quality
+    from lgnet_cli.benchmarks.quality_table import tables
+
+    found = run_quality(QualityJob(photos, out, masks, against=AGAINST, overwrite=True, command=tuple(command)))
+    print(tables(found, intervals=False))
+    if out:
+        save_quality(found, out)
 
 
-def example_folders(images: Path | None, masks: Path | None) -> tuple[Path, Path]:
-    """Photos and masks for the short quality pass: those given, or `examples/` below the current folder.
-
-    Raises:
-        UsageError: neither is there.
-    """
-    found = images or Path("examples/images"), masks or Path("examples/masks")
-    missing = [str(folder) for folder in found if not folder.is_dir()]
-    if missing:
+def example_photos(images: Path | None) -> Path:
+    """The photos given, or `examples/images` below the current folder. Raises UsageError: neither is there."""
+    found = images or Path("examples/images")
+    if not found.is_dir():
         raise UsageError(
-            f"no folder {' and no folder '.join(missing)} here: the examples are not part of the installed package",
-            mend="give your own with --images DIR --masks DIR, or run it in a clone of the repository",
+            f"no folder {found} here: the examples are not part of the installed package",
+            mend="give your own with --images DIR, or run it in a clone of the repository",
         )
     return found

@@ -15,7 +15,7 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "atomic": set(),
     "escape": set(),
     "main": {"batch", "commands", "lgnet_cli"},
-    "commands": {"batch", "weights", "engines", "training", "benchmarks"},
+    "commands": {"batch", "weights", "engines", "imaging.masks", "training", "benchmarks"},
     "lgnet_cli": {"session"},
     "batch": {"pipeline", "report", "imaging", "engines.select", "gallery"},
     "gallery": {"report", "imaging", "lgnet_cli"},
@@ -105,11 +105,22 @@ HEAVY = {
     "safetensors",
     "rich",
     "matplotlib",
+    "skimage",
+    "sklearn",
 }
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["inpaint", "--help"], ["weights", "--help"], ["bench", "--help"], ["--version"]]
+    "arguments",
+    [
+        ["--help"],
+        ["inpaint", "--help"],
+        ["weights", "--help"],
+        ["bench", "--help"],
+        ["bench", "quality", "--help"],
+        ["train", "--help"],
+        ["--version"],
+    ],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = f"""

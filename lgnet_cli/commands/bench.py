@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .bench_quality import quality
 from .shared import Verbose
 
 app = typer.Typer(
@@ -14,6 +15,9 @@ app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
 )
+app.command(epilog="Example:  lgnet bench quality --images photos/ --generate-masks --against telea,ns -o report/")(
+    quality
+)
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder for Markdown, LaTeX, CSV, JSON and HTML.")]
 
 
@@ -21,7 +25,7 @@ Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder for Markdo
 def bench(
     context: typer.Context,
     images: Annotated[Path | None, typer.Option(help="Photos; examples/images below here if left out.")] = None,
-    masks: Annotated[Path | None, typer.Option(help="Their masks; examples/masks below here if left out.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="Their masks; made up if left out.")] = None,
     out: Out = None,
     verbose: Verbose = False,
 ) -> None:

@@ -17,7 +17,7 @@ from lgnet_cli.weights.header import sha256
 class WeightFile:
     """A file that is known by its hash."""
 
-    name: str
+    name: str  # or the end of its path, where a package has several of that name
     sha256: str
     get: str  # how to get it, in words that end a sentence
     package: str = ""  # the installed distribution that carries it, if one does
@@ -25,6 +25,7 @@ class WeightFile:
 
 _HUB = "https://download.pytorch.org/models"
 _ST = "pip install stlpips-pytorch"
+_LPIPS = "pip install --no-deps lpips"  # it asks for torchvision, which may replace torch; its files need neither
 
 VGG16 = WeightFile(
     "vgg16-397923af.pth",
@@ -52,6 +53,18 @@ ST_VGG16 = WeightFile(
     "44597da68f49c1837c100ff52299050f274d102eb102e5837178c79be6f0e250",
     _ST,
     "stlpips-pytorch",
+)
+LPIPS_ALEX_HEADS = WeightFile(
+    "v0.1/alex.pth",
+    "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+    _LPIPS,
+    "lpips",
+)
+LPIPS_VGG_HEADS = WeightFile(
+    "v0.1/vgg.pth",
+    "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+    _LPIPS,
+    "lpips",
 )
 
 
@@ -97,7 +110,7 @@ def _packaged(file: WeightFile) -> Path | None:
         listed = importlib.metadata.files(file.package) if file.package else None
     except importlib.metadata.PackageNotFoundError:
         return None
-    located = [Path(str(path.locate())) for path in listed or [] if path.name == file.name]
+    located = [Path(str(path.locate())) for path in listed or [] if path.as_posix().endswith(f"/{file.name}")]
     return next((path for path in located if path.is_file()), None)
 
 

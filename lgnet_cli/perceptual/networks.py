@@ -1,4 +1,4 @@
-"""Feature networks for images in [-1, 1], frozen, and the distance ST-LPIPS."""
+"""Feature networks for images in [-1, 1], frozen, and the distance LPIPS on their features."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class Vgg16(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
         places = ((0, 2), (5, 7), (10, 12, 14))  # of the convolutions, in torchvision's sequence
-        blocks = (nn.Sequential(*(m for p in block for m in (_conv(state, f"features.{p}"), nn.ReLU())))
+        blocks = (nn.Sequential(*(m for p in block for m in (convolution(state, f"features.{p}"), nn.ReLU())))
                   for block in places)  # fmt: skip
         self.blocks = nn.ModuleList(blocks)
         self.requires_grad_(False)
@@ -85,18 +85,26 @@ class ShiftTolerant(nn.Module):
         return features
 
 
-class StLpips(nn.Module):
-    """The distance ST-LPIPS. `forward`: two of (N, 3, H, W) RGB in [-1, 1] -> (N,), 0 where they are equal."""
+class Lpips(nn.Module):
+    """The distance LPIPS (Zhang et al., CVPR 2018); on shift-tolerant networks, ST-LPIPS.
 
-    def __init__(self, network: ShiftTolerant, state: dict[str, Tensor]) -> None:
+    `forward`: two of (N, 3, H, W) RGB in [-1, 1] -> (N,), 0 where they are equal.
+    """
+
+    def __init__(self, network: nn.Module, state: dict[str, Tensor]) -> None:
+        """`network`: pictures -> five lists of features; `state`: its heads, `lin0.model.1.weight` and so on."""
         super().__init__()
         self.network = network
         self.heads = [state[f"lin{i}.model.1.weight"] for i in range(5)]
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        total = torch.zeros(len(a), device=a.device)
-        for of_a, of_b, head in zip(self.network(a), self.network(b), self.heads, strict=True):
-            apart = (_unit(of_a) - _unit(of_b)).square()
+        return self.compare(self.network(a), self.network(b))
+
+    def compare(self, of_a: list[Tensor], of_b: list[Tensor]) -> Tensor:
+        """The distance of pictures whose features are known: (1 or N, C, H, W) and (N, C, H, W) a slice -> (N,)."""
+        total = torch.zeros(len(of_b[0]), device=of_b[0].device)
+        for a, b, head in zip(of_a, of_b, self.heads, strict=True):
+            apart = (_unit(a) - _unit(b)).square()
             total = total + F.conv2d(apart, head.to(a.device)).mean(dim=(1, 2, 3))
         return total
 
@@ -116,21 +124,21 @@ def st_vgg16(folder: Path | None = None, slices: int = 5) -> ShiftTolerant:
     return _st_vgg16(read(ST_VGG16, folder), slices)
 
 
-def st_lpips(folder: Path | None = None) -> StLpips:
+def st_lpips(folder: Path | None = None) -> Lpips:
     """The distance on AlexNet, its authors' default. Raises as `files.find` does."""
     state = read(ST_ALEXNET, folder)
-    return StLpips(_st_alexnet(state), state).eval()
+    return Lpips(_st_alexnet(state), state).eval()
 
 
-def st_lpips_vgg(folder: Path | None = None) -> StLpips:
+def st_lpips_vgg(folder: Path | None = None) -> Lpips:
     """The distance on VGG16. Raises as `files.find` does."""
     state = read(ST_VGG16, folder)
-    return StLpips(_st_vgg16(state), state).eval()
+    return Lpips(_st_vgg16(state), state).eval()
 
 
 def _st_alexnet(state: dict[str, Tensor], count: int = 5) -> ShiftTolerant:
     def conv(name: str, padding: int = 1) -> nn.Conv2d:
-        return _conv(state, f"net.{name}", padding)
+        return convolution(state, f"net.{name}", padding)
 
     def halve(name: str) -> list[nn.Module]:
         return [nn.MaxPool2d(3, stride=1), _blur(state, name)]
@@ -153,12 +161,12 @@ def _st_vgg16(state: dict[str, Tensor], count: int = 5) -> ShiftTolerant:
         if number > 1:
             layers += [nn.MaxPool2d(2, stride=1), _blur(state, f"slice{number}.{convolutions[0] - 1}")]
         for place in convolutions:
-            layers += [_conv(state, f"net.slice{number}.{place}"), nn.ReLU()]
+            layers += [convolution(state, f"net.slice{number}.{place}"), nn.ReLU()]
         slices.append(nn.Sequential(*layers))
     return ShiftTolerant(state, slices[:count]).eval()
 
 
-def _conv(state: dict[str, Tensor], name: str, padding: int = 1) -> nn.Conv2d:
+def convolution(state: dict[str, Tensor], name: str, padding: int = 1) -> nn.Conv2d:
     weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
     conv = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2], padding=padding)
     conv.load_state_dict({"weight": weight, "bias": bias})

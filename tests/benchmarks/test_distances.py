@@ -1,0 +1,41 @@
+"""Distances of sets, by what is known of them without a reference."""
+
+import numpy as np
+import pytest
+from sklearn.svm import LinearSVC
+
+from lgnet_cli.benchmarks.distances import fid, ids, kid
+
+
+def vectors(count: int, seed: int, shift: float = 0.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(shift, 1, (count, 12)).astype(np.float32)
+
+
+@pytest.mark.parametrize("count", [8, 300])  # fewer and more pictures than features
+def test_fid_of_equal_sets_is_zero_and_of_shifted_ones_the_shift(count: int) -> None:
+    a = vectors(count, 0)
+    assert fid(a, a) == pytest.approx(0, abs=1e-9)
+    assert fid(a, a + 0.5) == pytest.approx(12 * 0.25, rel=1e-5)  # float32
+    assert fid(a, vectors(count, 1)) == pytest.approx(fid(vectors(count, 1), a), rel=1e-9)
+
+
+def test_fid_of_scaled_gaussians() -> None:
+    """sigma and 2 sigma: tr(S + 4 S - 2 * 2 S) = tr S."""
+    a = vectors(500, 3).astype(np.float64)
+    a -= a.mean(axis=0)
+    assert fid(a, 2 * a) == pytest.approx(np.trace(np.cov(a, rowvar=False)), rel=1e-9)
+
+
+def test_kid_is_about_zero_within_one_distribution_and_not_between_two() -> None:
+    assert abs(kid(vectors(200, 0), vectors(200, 1))) < 0.05 < kid(vectors(200, 0), vectors(200, 1, shift=1))
+
+
+def test_ids_by_their_definition() -> None:
+    real, made = vectors(60, 0), vectors(60, 1, shift=0.5)
+    svm = LinearSVC(dual=False).fit(np.concatenate([real, made]), [1] * 60 + [0] * 60)
+    wrong = np.mean(svm.predict(np.concatenate([real, made])) != [1] * 60 + [0] * 60)
+    p_ids, u_ids = ids(real, made)
+    assert u_ids == pytest.approx(wrong)
+    assert p_ids == pytest.approx(np.mean(svm.decision_function(made) > svm.decision_function(real)))
+    assert 0 < p_ids < 0.5
+    assert ids(real, real + 100)[0] == 0  # told apart every time
