@@ -47,7 +47,8 @@ def attend(f: Tensor) -> Tensor:
 
     Always in float32: in half, epsilon vanishes (a zero vector divides by zero) and sums of squares overflow.
     """
-    if torch.is_autocast_enabled(f.device.type):  # training in mixed precision would take the products to half
+    # Training in mixed precision would take the products to half. (The meta device knows no autocast, and raises.)
+    if f.device.type != "meta" and torch.is_autocast_enabled(f.device.type):
         with torch.autocast(f.device.type, enabled=False):
             return attend(f)
     n, c, h, w = f.shape
