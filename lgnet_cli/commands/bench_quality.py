@@ -70,7 +70,7 @@ def quality(
 
     --against an ONNX file: WORDS say what it does not: hole or known (what 1 or 255 in its mask means), and for floats
     unit, signed or byte (0 to 1, -1 to 1, 0 to 255), for its output out-unit, out-signed or out-byte where that
-    differs; nchw or nhwc where its sizes are not declared. Example: lama=lama.onnx:hole,unit,out-byte
+    differs; nchw or nhwc where its sizes are not declared: lama=lama.onnx:hole,unit,out-byte, say.
     """
     if bool(masks) == generate_masks:
         raise UsageError("give either --masks DIR or --generate-masks")
