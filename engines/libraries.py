@@ -17,12 +17,19 @@ from lgnet_cli.errors import MissingBackend
 
 from . import tensorrt_api as api
 
-TENSORRT, TENSORRT_RTX = "tensorrt", "tensorrt-rtx"
+TENSORRT, TENSORRT_RTX, TORCH_TENSORRT, PYCUDA = "tensorrt", "tensorrt-rtx", "torch-tensorrt", "pycuda"
 
 INSTALL = {
     TENSORRT: "pip install 'lgnet[tensorrt]'",
     TENSORRT_RTX: "pip install 'lgnet[rtx]'",
-    "pycuda": "pip install pycuda  (builds with the CUDA toolkit's nvcc)",
+    TORCH_TENSORRT: "pip install 'lgnet[torch-tensorrt]'",
+    PYCUDA: "pip install pycuda  (it is compiled, with the CUDA toolkit's headers)",
+}
+_MODULES = {
+    TENSORRT: ("tensorrt",),
+    TENSORRT_RTX: ("tensorrt_rtx_bindings", "onnxruntime_ep_nv_tensorrt_rtx"),
+    TORCH_TENSORRT: ("torch_tensorrt",),
+    PYCUDA: ("pycuda",),
 }
 
 
@@ -79,6 +86,11 @@ class Driver(Protocol):
     def mem_alloc(self, bytes: int) -> CudaMemory: ...
     def memcpy_htod_async(self, dest: int, src: NDArray[np.uint8], stream: CudaStream) -> None: ...
     def memcpy_dtoh_async(self, dest: NDArray[np.uint8], src: int, stream: CudaStream) -> None: ...
+
+
+def installed(name: str) -> bool:
+    """Whether the packages of one of INSTALL's are there; they may still fail to load."""
+    return all(importlib.util.find_spec(module) is not None for module in _MODULES[name])
 
 
 def load_tensorrt(flavour: str) -> TensorRT:

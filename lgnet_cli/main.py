@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
+from .commands import engine as engines
 from .commands import weights
 from .commands.shared import Verbose
 from .errors import ExitCode, Interrupted, LgnetError
@@ -37,6 +38,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(weights.app, name="weights")
+app.command("build-engine", epilog="Example:  lgnet build-engine places2.safetensors --fp16 -o places2.plan")(
+    engines.build_engine
+)
 
 
 class Polarity(str, Enum):
