@@ -1,4 +1,4 @@
-"""Make the sheets that engines are verified on: `python -m lgnet_cli.benchmarks.crops examples engines/verification`."""
+"""Make the sheets engines are verified on: `python -m lgnet_cli.benchmarks.crops examples engines/verification`."""
 
 import argparse
 from pathlib import Path
@@ -27,15 +27,20 @@ def sheets(examples: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The ROWS * ROWS corner crops with the most to fill: (1024, 1024, 3) BGR and (1024, 1024) with 255 = hole."""
     found = []
     for path in sorted((examples / "images").iterdir()):
-        photo = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        mask = cv2.imread(str(examples / "masks" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)
-        if photo is None or mask is None:
-            raise FileNotFoundError(f"{path}: it or its mask cannot be read")
+        photo = _read(path, cv2.IMREAD_COLOR)
+        mask = _read(examples / "masks" / f"{path.stem}.png", cv2.IMREAD_GRAYSCALE)
         found += [(photo[y : y + TILE, x : x + TILE], mask[y : y + TILE, x : x + TILE]) for y, x in _corners(mask)]
     found.sort(key=lambda pair: -int((pair[1] >= 128).sum()))  # stable: of equals, the first by name
     chosen = found[: ROWS * ROWS]
     masks = [np.where(mask >= 128, 255, 0).astype(np.uint8) for _, mask in chosen]
     return _sheet([photo for photo, _ in chosen]), _sheet(masks)
+
+
+def _read(path: Path, flag: int) -> NDArray[np.uint8]:
+    picture = cv2.imread(str(path), flag)
+    if picture is None:
+        raise FileNotFoundError(f"{path}: cannot be read")
+    return picture.astype(np.uint8)
 
 
 def _corners(mask: NDArray[np.uint8]) -> list[tuple[int, int]]:

@@ -125,9 +125,13 @@ def check_count(graph: Path, count: Count, precision: str) -> None:
     if precision == "fp32" and count.half:
         raise ModelError(f"{graph}: asked for fp32, but {count}", mend=mend)
     if precision == "fp16" and count.share < EXPECTED_HALF_SHARE:
-        raise ModelError(f"{graph}: asked for fp16, but {count}; lgnet's own have over {EXPECTED_HALF_SHARE:.0%}", mend=mend)
+        raise ModelError(
+            f"{graph}: asked for fp16, but {count}; lgnet's own have over {EXPECTED_HALF_SHARE:.0%}", mend=mend
+        )
     if precision == "fp16" and count.float_convolutions:
-        raise ModelError(f"{graph}: asked for fp16, but these convolve in float32: {count.float_convolutions[:3]}", mend=mend)
+        raise ModelError(
+            f"{graph}: asked for fp16, but these convolve in float32: {count.float_convolutions[:3]}", mend=mend
+        )
 
 
 def _parse(trt: TensorRT, network: api.INetworkDefinition, graph: Path, log: Any) -> None:

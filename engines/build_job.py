@@ -13,7 +13,7 @@ from .build import CAPABILITIES, Order
 from .export import Precision
 from .libraries import TENSORRT, TENSORRT_RTX, TORCH_TENSORRT
 from .machine import Machine, this_machine
-from .make import make_graph, make_plan
+from .make import make_graph, make_plan, make_program
 from .plan import parse_profile
 from .source import graph_for, open_source
 
@@ -60,19 +60,20 @@ def run_build(job: BuildJob, machine: Machine, console: Console) -> Path:
     order = _order(job, backend, machine)
     source = open_source(job.weights)
     out = job.out or Path(f"{Path(source.name).stem}-{job.precision}{SUFFIXES[backend]}")
+    verify = job.verify is not False
     if backend == TORCH_TENSORRT:
-        from .torch_tensorrt import make_program
-
-        make_program(order, source, out, machine, console, verify=job.verify is not False, keep=job.keep)
+        make_program(order, source, out, machine, console, verify=verify, keep=job.keep)
         return out
     with tempfile.TemporaryDirectory(prefix="lgnet-") as folder:
         started = time.perf_counter()
         graph = graph_for(source, order.precision, order.profile, Path(folder))
-        console.print(f"graph: {order.precision}, {graph.stat().st_size / 1e6:.1f} MB, {time.perf_counter() - started:.1f} s")
+        console.print(
+            f"graph: {order.precision}, {graph.stat().st_size / 1e6:.1f} MB, {time.perf_counter() - started:.1f} s"
+        )
         if backend == ONNX:
-            make_graph(source, graph, out, console, verify=job.verify is not False, keep=job.keep)
+            make_graph(source, graph, order.profile.side[0], out, console, verify=verify, keep=job.keep)
         else:
-            make_plan(backend, order, source, graph, out, machine, console, verify=job.verify is not False, keep=job.keep)
+            make_plan(backend, order, source, graph, out, machine, console, verify=verify, keep=job.keep)
     return out
 
 

@@ -4,7 +4,6 @@ The plan itself stays pure, so that trtexec and Polygraphy read it. A plan is co
 its sidecar is deserialised, unless its owner vouches for it.
 """
 
-import hashlib
 import json
 import platform
 from dataclasses import asdict, dataclass, fields
@@ -82,11 +81,6 @@ class Sidecar:
             f"lgnet build-engine {self.weights or 'WEIGHTS'} --{self.precision} --backend {self.flavour} "
             f"--batch {','.join(map(str, batch))} --size {side} -o {plan}"
         )
-
-
-def digest(data: bytes | memoryview) -> str:
-    """SHA-256 of a plan in memory, in hex."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def sidecar_of(plan: Path) -> Path:

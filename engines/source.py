@@ -66,12 +66,12 @@ def graph_for(source: Source, precision: Precision, profile: Profile, folder: Pa
     return source.graph
 
 
-def reference(source: Source) -> tuple[Fill, str]:
-    """What an engine of this source is held against, and its name: FP32 PyTorch, or what a graph alone allows."""
+def reference(source: Source) -> Fill:
+    """What an engine of this source is held against: the FP32 PyTorch model, or ONNX Runtime on what is only a graph."""
     if source.model:
-        return one_by_one(fill_with(source.model)), "the FP32 PyTorch model"
+        return one_by_one(fill_with(source.model))
     assert source.graph
-    return one_by_one(OnnxRuntimeEngine(source.graph).fill), "ONNX Runtime on the same graph"
+    return one_by_one(OnnxRuntimeEngine(source.graph).fill)
 
 
 def _described(path: Path) -> dict[str, str]:
@@ -83,5 +83,7 @@ def _described(path: Path) -> dict[str, str]:
     names = {value.name for value in [*model.graph.input, *model.graph.output]}
     entries = {entry.key: entry.value for entry in model.metadata_props}
     if names != {IMAGE, MASK, FILLED}:
-        raise ModelError(f"{path}: a graph, but not one of lgnet's", mend="make one with: lgnet build-engine --backend onnx")
+        raise ModelError(
+            f"{path}: a graph, but not one of lgnet's", mend="make one with: lgnet build-engine --backend onnx"
+        )
     return {"lgnet.size": "", "lgnet.weights_sha256": ""} | entries

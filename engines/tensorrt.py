@@ -59,7 +59,9 @@ def open_plan(plan: Path, machine: Machine, *, trust: bool = False, flavour: str
         check_version(plan, sidecar, trt.__version__)
     driver = machine.driver()
     if not machine.gpu:
-        raise MissingBackend(f"{plan}: there is no GPU here to run it on", mend="`lgnet doctor` says what this machine has")
+        raise MissingBackend(
+            f"{plan}: there is no GPU here to run it on", mend="`lgnet doctor` says what this machine has"
+        )
     if sidecar:
         check_gpu(plan, sidecar, machine.gpu.name, machine.gpu.capability)
     return TensorRtEngine(plan, sidecar, trt, driver)
@@ -79,7 +81,9 @@ class TensorRtEngine:
             with self._current():
                 self._engine: api.ICudaEngine | None = _deserialised(plan, trt)
                 self._profile = _profile(plan, self._engine, trt)
-                self._lanes = [_Lane(plan, self._engine, self._profile, driver, log_of(trt).words) for _ in range(LANES)]
+                self._lanes = [
+                    _Lane(plan, self._engine, self._profile, driver, log_of(trt).words) for _ in range(LANES)
+                ]
         except BaseException:
             self.close()
             raise
@@ -165,7 +169,9 @@ class _Lane:
         images, side = profile.batch[2], profile.side[2]
         sizes = {IMAGE: images * side * side * 3, MASK: images * side * side, FILLED: images * side * side * 3}
         if LANES * sum(sizes.values()) > MAX_BUFFERS:
-            raise ModelError(f"{plan}: its profile wants over {MAX_BUFFERS:,} bytes of buffers", mend="build a smaller one")
+            raise ModelError(
+                f"{plan}: its profile wants over {MAX_BUFFERS:,} bytes of buffers", mend="build a smaller one"
+            )
         self._host = {name: driver.pagelocked_empty((size,), np.uint8) for name, size in sizes.items()}
         self._device = {name: driver.mem_alloc(size) for name, size in sizes.items()}
         self._pending: tuple[Pixels, Pixels] | None = None  # (page-locked result, where it belongs)

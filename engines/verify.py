@@ -56,18 +56,24 @@ def crops() -> tuple[Pixels, Pixels]:
     photos = cv2.imread(str(CROPS / "photos.jpg"), cv2.IMREAD_COLOR)
     masks = cv2.imread(str(CROPS / "masks.png"), cv2.IMREAD_GRAYSCALE)
     if photos is None or masks is None:
-        raise ModelError(f"{CROPS}: its crops cannot be read", mend="install lgnet anew: pip install --force-reinstall lgnet")
+        raise ModelError(
+            f"{CROPS}: its crops cannot be read", mend="install lgnet anew: pip install --force-reinstall lgnet"
+        )
     return _tiles(photos[:, :, ::-1]), _tiles(masks)
 
 
-def verify(engine: Fill, reference: Fill) -> Verdict:
-    """Fill the crops through both and compare.
+def hold(engine: Fill, reference: Fill, side: int = TILE) -> Verdict:
+    """Fill the crops, enlarged to `side` x `side`, through both and compare.
 
     Args:
         engine: an engine's `fill`.
         reference: the FP32 model's.
+        side: pixels, a multiple of 256 that both take.
     """
     images, masks = crops()
+    if side != TILE:
+        images = np.stack([cv2.resize(image, (side, side)) for image in images])
+        masks = np.stack([cv2.resize(mask, (side, side), interpolation=cv2.INTER_NEAREST) for mask in masks])
     return compare(engine(images, masks), reference(images, masks), images, masks)
 
 

@@ -19,7 +19,9 @@ class Backend(str, Enum):
 def build_engine(
     weights: Annotated[
         Path | None,
-        typer.Argument(help="Native weights, a published model's folder, or an exported .onnx; the model that ships if left out."),
+        typer.Argument(
+            help="Native weights, a published model's folder, or an exported .onnx; the model that ships if left out."
+        ),
     ] = None,
     fp16: Annotated[bool, typer.Option("--fp16/--fp32", help="Precision of the arithmetic.")] = True,
     backend: Annotated[
@@ -28,10 +30,10 @@ def build_engine(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="The engine; WEIGHTS-fp16.plan if left out.")] = None,
     batch: Annotated[str, typer.Option(help="Images a call: one number, or least,best,most.")] = "1,8,16",
     size: Annotated[str, typer.Option(help="Side in pixels, a multiple of 256: 256, or 256..1024.")] = "256",
-    sm: Annotated[
-        str | None, typer.Option(help="TensorRT-RTX: compute capabilities, of 75,80,86,89,120,121.")
+    sm: Annotated[str | None, typer.Option(help="TensorRT-RTX: compute capabilities, of 75,80,86,89,120,121.")] = None,
+    workspace: Annotated[
+        float | None, typer.Option(min=0.001, help="GiB of scratch memory the engine may use.")
     ] = None,
-    workspace: Annotated[float | None, typer.Option(min=0.001, help="GiB of scratch memory the engine may use.")] = None,
     optimization_level: Annotated[int | None, typer.Option(min=0, max=5, help="How hard the builder searches.")] = None,
     timing_cache: Annotated[Path | None, typer.Option(help="TensorRT: read if there, and written.")] = None,
     verify: Annotated[
