@@ -16,7 +16,7 @@ from lgnet_cli.spec import IMAGE, MASK
 
 from . import tensorrt_api as api
 from .libraries import TensorRT
-from .plan import EXPECTED_HALF_SHARE, Profile
+from .plan import EXPECTED_HALF_SHARE, Precision, Profile
 from .tensorrt_log import Words, log_of
 
 CAPABILITIES = ("75", "80", "86", "89", "120", "121")
@@ -41,7 +41,7 @@ class Progress(Protocol):
 class Order:
     """How to build."""
 
-    precision: str  # fp32 or fp16; the graph must have it
+    precision: Precision  # the graph must have it
     profile: Profile
     capabilities: tuple[str, ...] = ()  # of CAPABILITIES, for TensorRT-RTX; () for the GPU that is here
     workspace: float | None = None  # GiB of scratch memory; None leaves it to the builder
@@ -125,13 +125,11 @@ def check_count(graph: Path, count: Count, precision: str) -> None:
     if precision == "fp32" and count.half:
         raise ModelError(f"{graph}: asked for fp32, but {count}", mend=mend)
     if precision == "fp16" and count.share < EXPECTED_HALF_SHARE:
-        raise ModelError(
-            f"{graph}: asked for fp16, but {count}; lgnet's own have over {EXPECTED_HALF_SHARE:.0%}", mend=mend
-        )
+        least = f"lgnet's own have over {100 * EXPECTED_HALF_SHARE:.0f} %"
+        raise ModelError(f"{graph}: asked for fp16, but {count}; {least}", mend=mend)
     if precision == "fp16" and count.float_convolutions:
-        raise ModelError(
-            f"{graph}: asked for fp16, but these convolve in float32: {count.float_convolutions[:3]}", mend=mend
-        )
+        named = ", ".join(count.float_convolutions[:3])
+        raise ModelError(f"{graph}: asked for fp16, but these convolve in float32: {named}", mend=mend)
 
 
 def _parse(trt: TensorRT, network: api.INetworkDefinition, graph: Path, log: Any) -> None:

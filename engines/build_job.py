@@ -10,11 +10,10 @@ from rich.console import Console
 from lgnet_cli.errors import MissingBackend, UsageError
 
 from .build import CAPABILITIES, Order
-from .export import Precision
 from .libraries import TENSORRT, TENSORRT_RTX, TORCH_TENSORRT
 from .machine import Machine, this_machine
 from .make import make_graph, make_plan, make_program
-from .plan import parse_profile
+from .plan import Precision, parse_profile
 from .source import graph_for, open_source
 
 ONNX = "onnx"
@@ -67,9 +66,8 @@ def run_build(job: BuildJob, machine: Machine, console: Console) -> Path:
     with tempfile.TemporaryDirectory(prefix="lgnet-") as folder:
         started = time.perf_counter()
         graph = graph_for(source, order.precision, order.profile, Path(folder))
-        console.print(
-            f"graph: {order.precision}, {graph.stat().st_size / 1e6:.1f} MB, {time.perf_counter() - started:.1f} s"
-        )
+        seconds, size = time.perf_counter() - started, graph.stat().st_size / 1e6
+        console.print(f"graph: {order.precision}, {size:.1f} MB, {seconds:.1f} s")
         if backend == ONNX:
             make_graph(source, graph, order.profile.side[0], out, console, verify=verify, keep=job.keep)
         else:
@@ -110,6 +108,6 @@ def _order(job: BuildJob, backend: str, machine: Machine) -> Order:
     if job.verify and backend != ONNX and not machine.runs(backend, capabilities):
         raise MissingBackend(
             f"--verify: this machine cannot run what {backend} builds",
-            mend="leave --verify out, and the graph is checked on the CPU; on the GPU's machine: lgnet doctor --gpu-check",
+            mend="leave --verify out, and its graph is checked on the CPU; on the GPU's: lgnet doctor --gpu-check",
         )
     return Order(job.precision, profile, capabilities, job.workspace, job.level, job.timing_cache)

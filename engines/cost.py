@@ -70,7 +70,7 @@ def _tensors(graph: onnx.GraphProto) -> dict[str, tuple[Shape, int]]:
 
 def _flops(graph: onnx.GraphProto, tensors: dict[str, tuple[Shape, int]]) -> tuple[int, int]:
     """Of the layers that do nearly all the arithmetic: (in half, in float32)."""
-    totals = {onnx.TensorProto.FLOAT16: 0, onnx.TensorProto.FLOAT: 0}
+    totals: dict[int, int] = {onnx.TensorProto.FLOAT16: 0, onnx.TensorProto.FLOAT: 0}
     for node in graph.node:
         if node.op_type not in ("Conv", "ConvTranspose", "MatMul"):
             continue

@@ -158,8 +158,8 @@ def _say_built(built: Built, order: Order, graph: Path, sidecar: Sidecar, consol
     cost = cost_of(graph, batch, side)
     console.print(f"network: {built.count}")
     console.print(
-        f"plan: {built.plan.nbytes / 1e6:.1f} MB, built in {built.seconds:.1f} s by {sidecar.flavour} {sidecar.version} "
-        f"for compute capability {', '.join(sidecar.compute_capabilities)}"
+        f"plan: {built.plan.nbytes / 1e6:.1f} MB, built in {built.seconds:.1f} s by {sidecar.flavour} "
+        f"{sidecar.version} for compute capability {', '.join(sidecar.compute_capabilities)}"
     )
     console.print(
         f"memory at batch {batch} of {side} x {side}, computed from the graph, not measured: "

@@ -8,12 +8,14 @@ import json
 import platform
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lgnet_cli.atomic import replacing
 from lgnet_cli.errors import ModelError, UsageError
 from lgnet_cli.spec import SIZE_MULTIPLE
 from lgnet_cli.weights.header import sha256
+
+Precision = Literal["fp32", "fp16"]
 
 FORMAT = "lgnet-plan-1"
 
@@ -130,10 +132,10 @@ def read_sidecar(plan: Path) -> Sidecar:
             raw = file.read(MAX_SIDECAR + 1)
     except OSError as error:
         raise ModelError(
-            f"{plan}: its sidecar {path.name} cannot be read ({error.strerror}). A plan is code, and lgnet runs only one "
-            "whose hash is written there",
-            mend=f"copy the sidecar beside it, build it anew (lgnet build-engine WEIGHTS -o {plan}), or, if it is yours, "
-            "add --trust-engine",
+            f"{plan}: its sidecar {path.name} cannot be read ({error.strerror}). A plan is code, and lgnet runs only "
+            "one whose hash is written there",
+            mend=f"copy the sidecar beside it, build it anew (lgnet build-engine WEIGHTS -o {plan}), or, if it is "
+            "yours, add --trust-engine",
         ) from error
     return _parsed(path, raw)
 
@@ -168,7 +170,7 @@ def check_version(plan: Path, sidecar: Sidecar, version: str) -> None:
     """Raises ModelError where the plan was built by another version, or for another operating system."""
     if sidecar.version != version:
         raise ModelError(
-            f"{plan}: built by {sidecar.flavour} {sidecar.version}; here is {version}, and a plan runs on its own alone",
+            f"{plan}: built by {sidecar.flavour} {sidecar.version}; here is {version}, and plans run on their own alone",
             mend=f"build it anew: {sidecar.rebuild(plan)}",
         )
     if sidecar.platform != here():

@@ -13,9 +13,9 @@ from lgnet_cli.spec import FILLED, IMAGE, MASK
 from lgnet_cli.weights import DEFAULT_WEIGHTS
 from lgnet_cli.weights.header import sha256
 
-from .export import Precision, export_onnx
+from .export import export_onnx
 from .onnxruntime import OnnxRuntimeEngine
-from .plan import Profile
+from .plan import Precision, Profile
 from .torch import fill_with
 from .verify import Fill, one_by_one
 
@@ -67,7 +67,7 @@ def graph_for(source: Source, precision: Precision, profile: Profile, folder: Pa
 
 
 def reference(source: Source) -> Fill:
-    """What an engine of this source is held against: the FP32 PyTorch model, or ONNX Runtime on what is only a graph."""
+    """What its engines are held against: the FP32 PyTorch model, or ONNX Runtime on what is only a graph."""
     if source.model:
         return one_by_one(fill_with(source.model))
     assert source.graph

@@ -1,7 +1,7 @@
-"""What lgnet uses of TensorRT, as protocols: a class here has the name of TensorRT's, and only the members that are used.
+"""What lgnet uses of TensorRT, as protocols: each class has the name of TensorRT's, and only the members in use.
 
-mypy holds the code to these classes, and a test holds these classes to the real bindings of TensorRT 10, TensorRT 11 and
-TensorRT-RTX. So a name that one of them lacks is found without a GPU. What TensorRT 11 removed (`BuilderFlag.FP16`,
+mypy holds the code to these classes, and a test holds these classes to the real bindings of TensorRT 10, TensorRT 11
+and TensorRT-RTX. So a name that one of them lacks is found without a GPU. What TensorRT 11 removed (`BuilderFlag.FP16`,
 `ILayer.precision` ...) is not here: networks are strongly typed, and the graph alone decides their precision.
 """
 

@@ -22,7 +22,7 @@ alone 59; a wrong scale, layout or layer is below 35."""
 TILE = 256
 ROWS = 4
 CROPS = Path(__file__).parent / "verification"
-"""16 crops of the photos of examples/, with their masks, as two sheets of 4 x 4 tiles; `benchmarks/crops.py` makes them."""
+"""16 crops of the photos of examples/, and their masks, as two sheets of 4 x 4; `benchmarks/crops.py` makes them."""
 
 Fill = Callable[[Pixels, Pixels], Pixels]
 
@@ -59,7 +59,7 @@ def crops() -> tuple[Pixels, Pixels]:
         raise ModelError(
             f"{CROPS}: its crops cannot be read", mend="install lgnet anew: pip install --force-reinstall lgnet"
         )
-    return _tiles(photos[:, :, ::-1]), _tiles(masks)
+    return _tiles(photos[:, :, ::-1].astype(np.uint8)), _tiles(masks.astype(np.uint8))
 
 
 def hold(engine: Fill, reference: Fill, side: int = TILE) -> Verdict:

@@ -142,8 +142,8 @@ def inpaint(
 
     run_job(
         Job(
-            images, masks, out, weights, engine, trust_engine, backend, threads, batch, mask_polarity.value, mask_threshold,
-            mask_from.value, dilate, resize_masks, hd.value, crop_margin, FORMATS[format] if format else None, quality,
+            images, masks, out, weights, engine, trust_engine, backend, threads, batch, mask_polarity.value,
+            mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin, FORMATS[format] if format else None, quality,
             allow_missing, overwrite, dry_run, json, verbose,
         )
     )  # fmt: skip
