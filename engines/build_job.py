@@ -101,8 +101,7 @@ def _order(job: BuildJob, backend: str, machine: Machine) -> Order:
     if extra:
         takes = ", ".join(sorted(TAKES[backend])) or "none of them"
         raise UsageError(f"{', '.join(sorted(extra))}: means nothing to --backend {backend}", mend=f"it takes {takes}")
-    ahead = AHEAD if backend == TENSORRT_RTX else ()
-    capabilities = tuple(job.capabilities.split(",")) if job.capabilities else ahead
+    capabilities = tuple(job.capabilities.split(",")) if job.capabilities else _default_capabilities(backend, machine)
     if not set(capabilities) <= set(CAPABILITIES):
         raise UsageError(f"--sm {job.capabilities}: expected some of {','.join(CAPABILITIES)}")
     if job.verify and backend != ONNX and not machine.runs(backend, capabilities):
@@ -111,3 +110,11 @@ def _order(job: BuildJob, backend: str, machine: Machine) -> Order:
             mend="leave --verify out, and its graph is checked on the CPU; on the GPU's: lgnet doctor --gpu-check",
         )
     return Order(job.precision, profile, capabilities, job.workspace, job.level, job.timing_cache)
+
+
+def _default_capabilities(backend: str, machine: Machine) -> tuple[str, ...]:
+    """For TensorRT-RTX the GPU that is here, where it builds for that; ahead of time, all but Turing."""
+    if backend != TENSORRT_RTX:
+        return ()
+    here = machine.gpu.capability.replace(".", "") if machine.gpu else ""
+    return (here,) if here in CAPABILITIES else AHEAD

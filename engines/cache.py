@@ -26,8 +26,7 @@ def built_once(backend: str, weights: Path, folder: Path, machine: Machine) -> P
     if not machine.gpu:
         raise MissingBackend(f"{backend}: there is no GPU here", mend="`lgnet doctor` says what this machine has")
     gpu, trt = machine.gpu, machine.tensorrt(backend)
-    capability = gpu.capability.replace(".", "")
-    job = BuildJob(weights, backend=backend, capabilities=capability if backend == "tensorrt-rtx" else None)
+    job = BuildJob(weights, backend=backend)
     key = [sha256(weights), backend, trt.__version__, gpu.name, gpu.capability, gpu.cuda]
     key += [job.precision, job.batch, job.size]
     plan = folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:KEY]}.plan"

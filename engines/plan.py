@@ -170,7 +170,7 @@ def check_version(plan: Path, sidecar: Sidecar, version: str) -> None:
     """Raises ModelError where the plan was built by another version, or for another operating system."""
     if sidecar.version != version:
         raise ModelError(
-            f"{plan}: built by {sidecar.flavour} {sidecar.version}; here is {version}, and plans run on their own alone",
+            f"{plan}: built by {sidecar.flavour} {sidecar.version}; here is {version}, and plans run on their own",
             mend=f"build it anew: {sidecar.rebuild(plan)}",
         )
     if sidecar.platform != here():

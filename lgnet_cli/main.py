@@ -41,6 +41,7 @@ app.add_typer(weights.app, name="weights")
 app.command("build-engine", epilog="Example:  lgnet build-engine places2.safetensors --fp16 -o places2.plan")(
     engines.build_engine
 )
+app.command(epilog="Example:  lgnet doctor     on a GPU's machine:  lgnet doctor --gpu-check")(engines.doctor)
 
 
 class Polarity(str, Enum):
@@ -143,7 +144,7 @@ def inpaint(
     run_job(
         Job(
             images, masks, out, weights, engine, trust_engine, backend, threads, batch, mask_polarity.value,
-            mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin, FORMATS[format] if format else None, quality,
-            allow_missing, overwrite, dry_run, json, verbose,
+            mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin,
+            FORMATS[format] if format else None, quality, allow_missing, overwrite, dry_run, json, verbose,
         )
     )  # fmt: skip

@@ -51,3 +51,24 @@ def build_engine(
             optimization_level, timing_cache, verify, keep,
         )
     )  # fmt: skip
+
+
+def doctor(
+    gpu_check: Annotated[
+        bool, typer.Option("--gpu-check", help="Build, verify and time an engine on this machine's GPU.")
+    ] = False,
+    weights: Annotated[Path | None, typer.Option(help="For --gpu-check; the model that ships if left out.")] = None,
+    backend: Annotated[Backend | None, typer.Option(help="For --gpu-check; as for build-engine.")] = None,
+    report: Annotated[Path, typer.Option("-o", "--out", help="The report of --gpu-check.")] = Path("lgnet-gpu.json"),
+    verbose: Verbose = False,
+) -> None:
+    """What this machine has for lgnet's back ends, what is missing, and the command that installs it."""
+    from rich.console import Console
+
+    from lgnet_cli.engines import doctor
+    from lgnet_cli.engines.machine import this_machine
+
+    machine, console = this_machine(), Console(highlight=False, soft_wrap=True)
+    doctor.show(doctor.inventory(machine), console)
+    if gpu_check:
+        doctor.gpu_check(machine, weights, backend.value if backend else None, report, console)
