@@ -54,8 +54,8 @@ def main() -> None:
     console.print(f"{source.name}, FP16 graph, {SIDE} x {SIDE}: computed from the graph, not measured", markup=False)
     for batch, cost in costs.items():
         console.print(
-            f"batch {batch}: {cost.half_flops / 1e9:.1f} GFLOP in half, {cost.float_flops / 1e9:.1f} in float32; at least "
-            f"{cost.least_traffic / 1e6:.1f} MB of traffic"
+            f"batch {batch}: {cost.half_flops / 1e9:.1f} GFLOP in half, {cost.float_flops / 1e9:.1f} in float32; "
+            f"at least {cost.least_traffic / 1e6:.1f} MB of traffic"
         )
     floors = {s.name: {str(b): round(1000 * floor(c, s), 4) for b, c in costs.items()} for s in SHEETS}
     table = Table("predicted floor, ms a call", *(f"batch {batch}" for batch in BATCHES))

@@ -105,9 +105,7 @@ def _check(
         finally:
             engine.close()
     if not verdict.good:
-        raise ModelError(
-            f"the engine differs from the model: {verdict}", mend="please report it, with the report's file"
-        )
+        raise ModelError(f"the engine differs from the model: {verdict}", mend="please report it with that file")
 
 
 def latency(engine: Engine, console: Console) -> dict[str, float]:
