@@ -9,7 +9,6 @@ import enum
 import json
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -377,7 +376,8 @@ class Runtime:
             self.log.log(Severity.ERROR, "Serialization assertion magicTagRead == kMAGIC_TAG failed")
             return None
         header, _, graph = serialized_engine.removeprefix(MAGIC).partition(b"\n")
-        return Engine(self.trt, json.loads(header), _through_onnxruntime(graph) if graph else self.trt.compute)
+        runs_graph = graph and "wrong" not in self.trt.fails
+        return Engine(self.trt, json.loads(header), _through_onnxruntime(graph) if runs_graph else self.trt.compute)
 
 
 class Enumeration:
@@ -391,7 +391,8 @@ class Flags(enum.IntEnum):
 
 
 class FakeTensorRT:
-    """Satisfies `TensorRT`. `fails` names calls that give False or None; `says` are warnings of the builder."""
+    """Satisfies `TensorRT`. `fails` names calls that give False or None (and "wrong": plans run `compute` instead of
+    their graph); `says` are warnings of the builder."""
 
     DataType = Kind
     ILogger, IProgressMonitor = ILogger, IProgressMonitor
@@ -446,12 +447,6 @@ def fake_machine(trt: FakeTensorRT | None = None, *, gpu: bool = True, missing: 
 
     device = Gpu("Fake GPU", "8.9", "13.0", 24 << 30) if gpu else None
     return Machine(device, tensorrt, driver, lambda name: name not in missing)
-
-
-def write_graph_free_plan(path: Path, profile: list[Any]) -> bytes:
-    data = plan_bytes(profile)
-    path.write_bytes(data)
-    return data
 
 
 def _through_onnxruntime(graph: bytes) -> Compute:
