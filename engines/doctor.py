@@ -65,7 +65,9 @@ def show(parts: list[Part], console: Console) -> None:
         console.print(f"{part.name:13} {part.found or f'missing (for {part.wanted_for}): {part.mend}'}", markup=False)
 
 
-def gpu_check(machine: Machine, weights: Path | None, backend: str | None, report: Path, console: Console) -> None:
+def gpu_check(
+    machine: Machine, weights: Path | None, backend: str | None, report: Path, console: Console, *, runs: int = RUNS
+) -> None:
     """Build, verify and time on this machine's GPU, and write all of it to `report` (JSON), also when it fails.
 
     Raises what went wrong; ModelError where the engine differs from the model.
@@ -73,7 +75,7 @@ def gpu_check(machine: Machine, weights: Path | None, backend: str | None, repor
     found: dict[str, object] = {"lgnet": __version__, "date": datetime.now(timezone.utc).isoformat(timespec="seconds")}
     found["machine"] = {part.name: part.found or part.mend for part in inventory(machine)}
     try:
-        _check(machine, weights, backend, found, console)
+        _check(machine, weights, backend, found, console, runs)
     except LgnetError as error:
         found["error"] = str(error)
         raise
@@ -83,7 +85,7 @@ def gpu_check(machine: Machine, weights: Path | None, backend: str | None, repor
 
 
 def _check(
-    machine: Machine, weights: Path | None, backend: str | None, found: dict[str, object], console: Console
+    machine: Machine, weights: Path | None, backend: str | None, found: dict[str, object], console: Console, runs: int
 ) -> None:
     from .build_job import BuildJob, run_build
     from .source import open_source, reference
@@ -101,27 +103,27 @@ def _check(
             verdict = hold(engine.fill, reference(open_source(weights)))
             found["good"], found["verdict"] = verdict.good, str(verdict)
             console.print(f"against the FP32 model: {verdict}", markup=False)
-            found["milliseconds a call, copies included"] = latency(engine, console)
+            found["milliseconds a call, copies included"] = latency(engine, console, runs)
         finally:
             engine.close()
     if not verdict.good:
         raise ModelError(f"the engine differs from the model: {verdict}", mend="please report it with that file")
 
 
-def latency(engine: Engine, console: Console) -> dict[str, float]:
+def latency(engine: Engine, console: Console, runs: int = RUNS) -> dict[str, float]:
     """{batch: median milliseconds of a call of `fill`}, copies to and from the device included; printed too."""
     images, masks = crops()
     medians = {}
     for batch in BATCHES:
         image, mask = (np.resize(a, (batch, *a.shape[1:])) for a in (images, masks))
         seconds = []
-        for run in range(WARM_UP + RUNS):
+        for run in range(WARM_UP + runs):
             started = time.perf_counter()
             engine.fill(image, mask)
             if run >= WARM_UP:
                 seconds.append(time.perf_counter() - started)
         medians[str(batch)] = round(1000 * statistics.median(seconds), 3)
-        console.print(f"batch {batch:3} of 256 x 256: {medians[str(batch)]:.2f} ms, median of {RUNS}, copies included")
+        console.print(f"batch {batch:3} of 256 x 256: {medians[str(batch)]:.2f} ms, median of {runs}, copies included")
     return medians
 
 

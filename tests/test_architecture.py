@@ -25,11 +25,95 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "weights": {"model", "engines.export"},
     "weights.header": set(),
     "engines.protocol": set(),
-    "engines.select": {"weights", "model", "engines.protocol", "engines.export"},
+    "engines.select": {
+        "weights",
+        "model",
+        "engines.protocol",
+        "engines.export",
+        "engines.cache",
+        "engines.machine",
+        "engines.plan",
+        "engines.tensorrt",
+        "engines.torch_tensorrt",
+    },
     "engines.export": {"model", "weights.header"},
     "engines.torch": {"model", "weights.header", "engines.protocol", "engines.export"},
     "engines.onnxruntime": {"engines.protocol"},
     "engines.openvino": {"engines.protocol"},
+    # TensorRT: what is used of it, what loads it, what a plan is
+    "engines.tensorrt_api": set(),
+    "engines.libraries": {"engines.tensorrt_api"},
+    "engines.machine": {"engines.libraries"},
+    "engines.tensorrt_log": {"engines.libraries"},
+    "engines.phases": set(),
+    "engines.plan": {"weights.header"},
+    "engines.cost": set(),
+    "engines.verify": {"engines.protocol"},
+    # run time
+    "engines.tensorrt": {
+        "engines.tensorrt_api",
+        "engines.libraries",
+        "engines.machine",
+        "engines.plan",
+        "engines.protocol",
+        "engines.tensorrt_log",
+    },
+    "engines.torch_tensorrt": {
+        "model",
+        "engines.build",
+        "engines.export",
+        "engines.libraries",
+        "engines.machine",
+        "engines.plan",
+        "engines.protocol",
+    },
+    # building
+    "engines.build": {"engines.tensorrt_api", "engines.libraries", "engines.plan", "engines.tensorrt_log"},
+    "engines.source": {
+        "model",
+        "weights.header",
+        "engines.export",
+        "engines.onnxruntime",
+        "engines.plan",
+        "engines.torch",
+        "engines.verify",
+    },
+    "engines.make": {
+        "lgnet_cli",
+        "weights.header",
+        "engines.build",
+        "engines.cost",
+        "engines.libraries",
+        "engines.machine",
+        "engines.onnxruntime",
+        "engines.phases",
+        "engines.plan",
+        "engines.source",
+        "engines.tensorrt",
+        "engines.torch_tensorrt",
+        "engines.verify",
+    },
+    "engines.build_job": {
+        "engines.build",
+        "engines.libraries",
+        "engines.machine",
+        "engines.make",
+        "engines.plan",
+        "engines.source",
+    },
+    "engines.cache": {"weights.header", "engines.build_job", "engines.machine"},
+    "engines.doctor": {
+        "lgnet_cli",
+        "engines.build_job",
+        "engines.libraries",
+        "engines.machine",
+        "engines.plan",
+        "engines.protocol",
+        "engines.source",
+        "engines.tensorrt",
+        "engines.torch_tensorrt",
+        "engines.verify",
+    },
     "benchmarks": {"engines", "pipeline", "imaging", "model", "weights"},
 }
 
@@ -82,7 +166,9 @@ def test_arrows(name: str) -> None:
 HEAVY = {"numpy", "cv2", "torch", "onnxruntime", "openvino", "PIL", "tifffile", "onnx", "safetensors", "rich"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["inpaint", "--help"], ["weights", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["inpaint", "--help"], ["build-engine", "--help"], ["weights", "--help"], ["--version"]]
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = f"""
 import sys

@@ -173,7 +173,7 @@ def test_gpu_check_writes_a_report_also_when_it_fails(
     tiny: Path, trt: FakeTensorRT, said: Said, tmp_path: Path
 ) -> None:
     report = tmp_path / "report.json"
-    gpu_check(fake_machine(trt), tiny, None, report, said[0])
+    gpu_check(fake_machine(trt), tiny, None, report, said[0], runs=2)
     found = json.loads(report.read_text())
     assert found["good"] is True
     assert found["sidecar"]["flavour"] == "tensorrt"
@@ -183,10 +183,10 @@ def test_gpu_check_writes_a_report_also_when_it_fails(
     trt.fails.add("wrong")
     trt.driver.detached = False
     with pytest.raises(ModelError, match="differs from the model"):
-        gpu_check(fake_machine(trt), tiny, None, report, said[0])
+        gpu_check(fake_machine(trt), tiny, None, report, said[0], runs=2)
     assert "differs from the model" in json.loads(report.read_text())["error"]
     with pytest.raises(MissingBackend, match="no GPU here"):
-        gpu_check(fake_machine(gpu=False), tiny, None, report, said[0])
+        gpu_check(fake_machine(gpu=False), tiny, None, report, said[0], runs=2)
     assert "no GPU here" in json.loads(report.read_text())["error"]
 
 
