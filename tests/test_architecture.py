@@ -167,7 +167,7 @@ HEAVY = {"numpy", "cv2", "torch", "onnxruntime", "openvino", "PIL", "tifffile", 
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["inpaint", "--help"], ["build-engine", "--help"], ["weights", "--help"], ["--version"]]
+    "arguments", [["--help"], ["inpaint", "--help"], ["build-engine", "--help"], ["doctor", "--help"], ["--version"]]
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = f"""

@@ -9,40 +9,37 @@ import pytest
 
 from lgnet_cli.engines.plan import read_sidecar, sidecar_of
 from lgnet_cli.engines.select import cuda_devices
+from lgnet_cli.weights import DEFAULT_WEIGHTS
+from lgnet_cli.weights.header import sha256
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 Folders = Callable[..., tuple[Path, Path]]
 no_gpu = pytest.mark.skipif(cuda_devices() > 0, reason="there is a CUDA device: `pytest -m gpu` tests it")
 
 
-@pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A graph as `build-engine` exports it, of random weights of width 2: quick to run, as long to export."""
-    import torch
-
-    from lgnet_cli.engines.export import export_onnx
-    from lgnet_cli.model import LGNet
-
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("graph") / "w2.onnx"
-    export_onnx(LGNet(2).eval(), path, precision="fp16", size=256, slices=1, weights_sha256="cd" * 32)
-    return path
-
-
 @no_gpu
 def test_a_plan_is_built_where_there_is_no_gpu_and_refused_there(
-    graph: Path, lgnet: Command, folders: Folders, tmp_path: Path
+    half_graph: Path, lgnet: Command, folders: Folders, tmp_path: Path
 ) -> None:
-    plan = tmp_path / "w2.plan"
-    done = lgnet("build-engine", graph, "--fp16", "-o", plan, "--batch", "1,2,4", "--sm", "80,89,120")
+    plan = tmp_path / "w16.plan"
+    done = lgnet("build-engine", half_graph, "--fp16", "-o", plan, "--batch", "1,2,4", "--sm", "80,89,120")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{plan}\n"
-    for words in ("ahead of time: no GPU here", "154 of 222 floating-point tensors in half (69 %)", "computed from the graph, not measured",
-                  "against ONNX Runtime on the same graph: 16 crops", "the plan itself has not run"):  # fmt: skip
+    for words in (
+        "ahead of time: no GPU here",
+        "154 of 222 floating-point tensors in half (69 %)",
+        "computed from the graph, not measured",
+        "against ONNX Runtime on the same graph: 16 crops",
+        "the plan itself has not run",
+    ):
         assert words in done.stderr
     sidecar = read_sidecar(plan)
     assert sidecar.compute_capabilities == ["8.0", "8.9", "12.0"]
-    assert (sidecar.weights_sha256, sidecar.batch, sidecar.side) == ("cd" * 32, [1, 2, 4], [256, 256, 256])
+    assert (sidecar.weights_sha256, sidecar.batch, sidecar.side) == (
+        sha256(DEFAULT_WEIGHTS),
+        [1, 2, 4],
+        [256, 256, 256],
+    )
     assert plan.read_bytes()[:1] != b"{"  # pure: what trtexec reads begins with the plan
     images, masks = folders(1)
     arguments = ["inpaint", images, masks, "-o", tmp_path / "out", "--engine", plan]
@@ -60,8 +57,10 @@ def test_a_plan_is_built_where_there_is_no_gpu_and_refused_there(
     assert (lost.returncode, "--trust-engine" in lost.stderr) == (5, True)
 
 
-def test_a_graph_of_one_size_is_not_stretched(graph: Path, lgnet: Command, tmp_path: Path) -> None:
-    done = lgnet("build-engine", graph, "--size", "512", "-o", tmp_path / "x.plan", "--backend", "tensorrt-rtx")
+def test_a_graph_of_one_size_is_not_stretched(full_graph: Path, lgnet: Command, tmp_path: Path) -> None:
+    done = lgnet(
+        "build-engine", full_graph, "--fp32", "--size", "512", "-o", tmp_path / "x.plan", "--backend", "tensorrt-rtx"
+    )
     assert (done.returncode, "a graph of size 256, not 512" in done.stderr) == (2, True)
     assert list(tmp_path.iterdir()) == []
 

@@ -18,7 +18,7 @@ from lgnet_cli.errors import ModelError
 MACHINE = this_machine()
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(MACHINE.gpu is None, reason="no NVIDIA driver or GPU here")]
 WAYS = [
-    pytest.param(name, marks=pytest.mark.skipif(not all(map(installed, needs)), reason=f"{' or '.join(needs)} is missing"))
+    pytest.param(name, marks=pytest.mark.skipif(not all(map(installed, needs)), reason=f"{needs}: not all installed"))
     for name, needs in (
         (TENSORRT, (TENSORRT, PYCUDA)), (TENSORRT_RTX, (TENSORRT_RTX, PYCUDA)), (TORCH_TENSORRT, (TORCH_TENSORRT,)),
     )
