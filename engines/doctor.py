@@ -129,9 +129,9 @@ def latency(engine: Engine, console: Console, runs: int = RUNS) -> dict[str, flo
 
 def _opened(plan: Path, machine: Machine) -> Engine:
     if read_sidecar(plan).flavour == TORCH_TENSORRT:
-        from .torch_tensorrt import TorchTensorRtEngine
+        from .torch_tensorrt import TorchTensorRtEngine, load_torch_tensorrt
 
-        return TorchTensorRtEngine(plan, machine)
+        return TorchTensorRtEngine(plan, machine, load_torch_tensorrt())
     from .tensorrt import open_plan
 
     return open_plan(plan, machine)

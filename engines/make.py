@@ -71,7 +71,7 @@ def make_program(
         sidecar = _described(data, count, TORCH_TENSORRT, torchtrt.__version__, order, source, "", machine.gpu)
         write_plan(program, data, sidecar)
         if verify:
-            engine = TorchTensorRtEngine(program, machine)
+            engine = TorchTensorRtEngine(program, machine, torchtrt)
             judge(hold(engine.fill, reference(source), order.profile.side[0]), source, out, console, keep=keep)
     write_plan(out, data, sidecar)
     console.print(f"wrote {out} and {out.name}.json", markup=False)

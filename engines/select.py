@@ -157,9 +157,9 @@ def _open_plan(name: str, plan: Path, trust: bool) -> Engine:
     if built_by != name and (plan.with_name(f"{plan.name}.json").exists() or not trust):
         raise UsageError(f"{plan}: built by {built_by}, not by {name}", mend="leave --backend out")
     if name == "torch-tensorrt":
-        from .torch_tensorrt import TorchTensorRtEngine
+        from .torch_tensorrt import TorchTensorRtEngine, load_torch_tensorrt
 
-        return TorchTensorRtEngine(plan, this_machine(), trust=trust)
+        return TorchTensorRtEngine(plan, this_machine(), load_torch_tensorrt(), trust=trust)
     return open_plan(plan, this_machine(), trust=trust, flavour=name)
 
 

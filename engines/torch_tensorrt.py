@@ -62,13 +62,14 @@ def compile_program(torchtrt: Any, model: LGNet, order: Order, path: Path, *, de
 class TorchTensorRtEngine:
     """A compiled program on the first GPU; one thread at a time."""
 
-    def __init__(self, path: Path, machine: Machine, *, trust: bool = False, device: str = "cuda") -> None:
-        """Check against the sidecar, and load. Raises ModelError, MissingBackend."""
+    def __init__(
+        self, path: Path, machine: Machine, torchtrt: Any, *, trust: bool = False, device: str = "cuda"
+    ) -> None:
+        """Check against the sidecar, and load by `torchtrt`, the module. Raises ModelError, MissingBackend."""
         sidecar = read_sidecar(path)
         check_precision(path, sidecar)
         if not trust:
             check_file(path, sidecar)
-        torchtrt = load_torch_tensorrt()
         check_version(path, sidecar, torchtrt.__version__)
         if not machine.gpu:
             raise MissingBackend(f"{path}: there is no GPU here to run it on", mend="see: lgnet doctor")
