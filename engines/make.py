@@ -91,6 +91,9 @@ def make_graph(
 def verify_graph(source: Source, graph: Path, side: int, out: Path, console: Console, *, keep: bool) -> None:
     """Hold the graph, run by ONNX Runtime, against the model, at `side`. It may compute half in float32, so this proves
     the graph and not half arithmetic."""
+    if source.model is None:
+        console.print("not verified: without its weights there is no FP32 model to hold a graph against")
+        return
     if side > LARGEST_ON_CPU:
         console.print(f"not verified: on a CPU, attention at {side} x {side} takes too much memory")
         return

@@ -52,11 +52,11 @@ def model() -> LGNet:
 @pytest.fixture(scope="module")
 def program(model: LGNet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StandIn, Sidecar]:
     path, stand_in = tmp_path_factory.mktemp("program") / "w2.pt2", StandIn()
-    count = compile_program(stand_in, model, Order("fp16", parse_profile("2,2,4", "256"), level=4), path, device="cpu")
+    count = compile_program(stand_in, model, Order("fp16", parse_profile("2,2,3", "256"), level=4), path, device="cpu")
     data = path.read_bytes()
     sidecar = Sidecar(
         plan_sha256=sha256(data).hexdigest(), plan_bytes=len(data), flavour="torch-tensorrt", version="99.1",
-        platform=here(), compute_capabilities=["8.9"], gpu="Fake GPU", cuda="13.0", batch=[2, 2, 4], side=[256] * 3,
+        platform=here(), compute_capabilities=["8.9"], gpu="Fake GPU", cuda="13.0", batch=[2, 2, 3], side=[256] * 3,
         tensors={}, precision="fp16", half_tensors=count.half, float_tensors=count.floating - count.half,
         onnx_sha256="", weights="w2.safetensors", weights_sha256="1" * 64, lgnet="0.1",
     )  # fmt: skip
@@ -67,7 +67,7 @@ def program(model: LGNet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 def test_settings_and_types_reach_the_compiler(program: tuple[Path, StandIn, Sidecar]) -> None:
     _, stand_in, sidecar = program
     image, mask = stand_in.compiled["arg_inputs"]
-    assert (image["min_shape"], image["max_shape"]) == ((2, 256, 256, 3), (4, 256, 256, 3))
+    assert (image["min_shape"], image["max_shape"]) == ((2, 256, 256, 3), (3, 256, 256, 3))
     assert (mask["opt_shape"], mask["dtype"], mask["shared_dims"]) == ((2, 256, 256), torch.uint8, {0: "n"})
     assert stand_in.compiled["optimization_level"] == 4
     assert sidecar.half_tensors / (sidecar.half_tensors + sidecar.float_tensors) > 0.6
@@ -77,8 +77,8 @@ def test_it_splits_and_pads_and_agrees_with_the_model(program: tuple[Path, Stand
     path, stand_in, _ = program
     engine = TorchTensorRtEngine(path, fake_machine(), stand_in, device="cpu")
     rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (5, 256, 256, 3), dtype=np.uint8)
-    mask = np.zeros((5, 256, 256), np.uint8)
+    image = rng.integers(0, 256, (4, 256, 256, 3), dtype=np.uint8)
+    mask = np.zeros((4, 256, 256), np.uint8)
     mask[:, 64:128, 64:128] = 255
     filled = engine.fill(image, mask)
     np.testing.assert_array_equal(filled[mask == 0], image[mask == 0])
