@@ -149,13 +149,13 @@ def _flavour(plan: Path) -> str:
 def _open_plan(name: str, plan: Path, trust: bool) -> Engine:
     """A plan on this machine's GPU, whoever built it; its sidecar must agree with `name`."""
     from .machine import this_machine
+    from .plan import sidecar_of
     from .tensorrt import open_plan
 
     if not plan.is_file():
         raise ModelError(f"{plan}: no such file", mend=f"make it with: lgnet build-engine -o {plan}")
-    built_by = _flavour(plan)
-    if built_by != name and (plan.with_name(f"{plan.name}.json").exists() or not trust):
-        raise UsageError(f"{plan}: built by {built_by}, not by {name}", mend="leave --backend out")
+    if sidecar_of(plan).exists() and _flavour(plan) != name:
+        raise UsageError(f"{plan}: built by {_flavour(plan)}, not by {name}", mend="leave --backend out")
     if name == "torch-tensorrt":
         from .torch_tensorrt import TorchTensorRtEngine, load_torch_tensorrt
 

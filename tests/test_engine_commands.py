@@ -49,7 +49,7 @@ def test_a_plan_is_built_where_there_is_no_gpu_and_refused_there(
     named = lgnet(*arguments, "--backend", "onnxruntime")
     assert (named.returncode, "runs no plans" in named.stderr) == (2, True)
     other = lgnet(*arguments, "--backend", "tensorrt")
-    assert other.returncode == 5  # TensorRT is not installed here, and is not replaced by TensorRT-RTX
+    assert other.returncode in (2, 5)  # refused by name, or TensorRT is missing; never replaced by TensorRT-RTX
     plan.write_bytes(plan.read_bytes()[:-1])
     assert "cut off" in lgnet(*arguments).stderr
     sidecar_of(plan).unlink()
