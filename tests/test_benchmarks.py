@@ -54,6 +54,7 @@ def test_the_sheets_that_engines_are_verified_on_are_crops_of_the_examples() -> 
     photos, masks = sheets(ROOT / "examples")
     stored_photos, stored_masks = crops()
     grid = photos[:, :, ::-1].reshape(4, 256, 4, 256, 3).swapaxes(1, 2).reshape(16, 256, 256, 3)
-    assert np.abs(grid.astype(int) - stored_photos).mean() < 2  # grey levels: JPEG at 95
+    # grey levels: JPEG at 95 changes them by 2.03; in reverse order they differ by 71
+    assert np.abs(grid.astype(int) - stored_photos).mean() < 4
     np.testing.assert_array_equal(masks.reshape(4, 256, 4, 256).swapaxes(1, 2).reshape(16, 256, 256), stored_masks)
     assert (stored_masks > 0).any(axis=(1, 2)).all()
