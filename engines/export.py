@@ -47,8 +47,9 @@ class EightBit(nn.Module):
         self.net = net
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        pixels = image.permute(0, 3, 1, 2).to(next(self.net.parameters()).dtype)
-        hole = (mask != 0).unsqueeze(1)
+        dtype = next(self.net.parameters()).dtype
+        pixels = image.to(dtype).permute(0, 3, 1, 2)  # cast first and last: TensorRT knows 8 bits only at the border
+        hole = (mask.to(dtype) != 0).unsqueeze(1)
         stages = self.net(pixels / 127.5 - 1, hole.to(pixels.dtype))
         drawn = torch.round(((stages.global_ + 1) * 127.5).clamp(0, 255))  # rounded, where upstream truncates
         return torch.where(hole, drawn, pixels).permute(0, 2, 3, 1).to(torch.uint8)

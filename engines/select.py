@@ -20,10 +20,10 @@ from .protocol import Engine
 class Backend:
     """Where a back end's engine is, and what it needs."""
 
-    target: str  # "module:class", imported only when it is chosen
+    target: str  # "module:class", imported only when it is chosen; "" for plans, which `_open_plan` opens
     needs: str  # the import that must be there
     install: str  # what puts it there
-    reads: str  # "graph" (ONNX) or "weights" (native)
+    reads: str  # "graph" (ONNX), "weights" (native) or "plan" (built for a GPU)
 
 
 BACKENDS = {
@@ -31,7 +31,13 @@ BACKENDS = {
     "openvino": Backend("openvino:OpenVinoEngine", "openvino", "pip install 'lgnet[openvino]'", "graph"),
     "torch": Backend("torch:TorchEngine", "torch", "pip install 'lgnet[torch]'", "weights"),
     "torch-cuda": Backend("torch:TorchEngine", "torch", "pip install 'lgnet[torch]'", "weights"),
+    "tensorrt": Backend("", "tensorrt", "pip install 'lgnet[tensorrt]'", "plan"),
+    "tensorrt-rtx": Backend("", "tensorrt_rtx_bindings", "pip install 'lgnet[rtx]'", "plan"),
+    "torch-tensorrt": Backend("", "torch_tensorrt", "pip install 'lgnet[torch-tensorrt]'", "plan"),
 }
+
+PLANS = {".plan", ".engine", ".pt2"}
+"""Suffixes of what `lgnet build-engine` builds for GPUs."""
 
 
 _REMAKE = "lgnet weights export WEIGHTS -o FOLDER"
@@ -45,8 +51,16 @@ class Choice:
     why: str
 
 
-def choose(name: str) -> Choice:
-    """The back end that `name` stands for. Raises UsageError (no such name), MissingBackend (not installed here)."""
+def choose(name: str, engine: Path | None = None) -> Choice:
+    """The back end that `name` stands for, given the engine's file if there is one.
+
+    Raises UsageError (no such name), MissingBackend (not installed here), ModelError (a plan without its sidecar).
+    """
+    if name == "auto" and engine and engine.suffix in PLANS:
+        flavour = _flavour(engine)
+        return Choice(flavour, f"{engine.name} was built by it")
+    if name == "auto" and engine:
+        return Choice("onnxruntime", f"{engine.name} is a graph")
     if name == "auto":
         if cuda_devices() and _installed("torch"):
             return Choice("torch-cuda", "a CUDA device is here")
@@ -60,20 +74,30 @@ def choose(name: str) -> Choice:
 
 
 def open_engine(
-    choice: Choice, *, weights: Path | None = None, engine: Path | None = None, threads: int | None = None
+    choice: Choice,
+    *,
+    weights: Path | None = None,
+    engine: Path | None = None,
+    threads: int | None = None,
+    trust: bool = False,
 ) -> Engine:
     """Load the chosen back end.
 
     Args:
         choice: from `choose`.
         weights: native weights (.safetensors); the model that ships if None.
-        engine: an exported graph (.onnx) to run as it is; then `weights` must be None.
+        engine: an exported graph (.onnx) or a plan to run as it is; then `weights` must be None.
         threads: CPU threads; all that this process may use if None.
+        trust: run a plan though its hash is not that of its sidecar; a plan is code.
 
     Raises:
         ModelError: a file is missing, broken, or of a kind the back end cannot read.
     """
     backend = BACKENDS[choice.name]
+    if backend.reads == "plan":
+        return _open_plan(choice.name, engine or _built_once(choice.name, weights), trust)
+    if engine and engine.suffix in PLANS:
+        raise UsageError(f"{engine}: back end {choice.name} runs no plans", mend="leave --backend out")
     if backend.reads == "weights":
         if engine:
             raise UsageError(
@@ -108,6 +132,48 @@ def graph_of(weights: Path) -> Path:
     if not cached.is_file():
         _export(weights, cached)
     return cached
+
+
+def _flavour(plan: Path) -> str:
+    """What built a plan, as its sidecar says; TensorRT where there is none to ask."""
+    from .plan import read_sidecar, sidecar_of
+
+    if not sidecar_of(plan).exists():
+        return "torch-tensorrt" if plan.suffix == ".pt2" else "tensorrt"
+    flavour = read_sidecar(plan).flavour
+    if flavour not in BACKENDS or BACKENDS[flavour].reads != "plan":
+        raise ModelError(f"{sidecar_of(plan)}: unknown flavour {flavour!r}", mend="build it anew: lgnet build-engine")
+    return flavour
+
+
+def _open_plan(name: str, plan: Path, trust: bool) -> Engine:
+    """A plan on this machine's GPU, whoever built it; its sidecar must agree with `name`."""
+    from .machine import this_machine
+    from .plan import sidecar_of
+    from .tensorrt import open_plan
+
+    if not plan.is_file():
+        raise ModelError(f"{plan}: no such file", mend=f"make it with: lgnet build-engine -o {plan}")
+    if sidecar_of(plan).exists() and _flavour(plan) != name:
+        raise UsageError(f"{plan}: built by {_flavour(plan)}, not by {name}", mend="leave --backend out")
+    if name == "torch-tensorrt":
+        from .torch_tensorrt import TorchTensorRtEngine, load_torch_tensorrt
+
+        return TorchTensorRtEngine(plan, this_machine(), load_torch_tensorrt(), trust=trust)
+    return open_plan(plan, this_machine(), trust=trust, flavour=name)
+
+
+def _built_once(name: str, weights: Path | None) -> Path:
+    """The plan of `weights` for this GPU: out of the cache, or built into it, which takes PyTorch and minutes."""
+    from .cache import built_once
+    from .machine import this_machine
+
+    if not (_installed("torch") and _installed("onnxscript")):
+        raise MissingBackend(
+            f"--backend {name} builds an engine from weights, which takes PyTorch",
+            mend="install it with: pip install 'lgnet[torch]'  (or build elsewhere, and give it with --engine)",
+        )
+    return built_once(name, weights or DEFAULT_WEIGHTS, cache_folder(), this_machine())
 
 
 def cache_folder() -> Path:

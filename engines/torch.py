@@ -1,11 +1,12 @@
 """PyTorch: CUDA where there is one, and the reference the other back ends are held against."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from lgnet_cli.errors import EngineError, MissingBackend
-from lgnet_cli.model import load
+from lgnet_cli.model import LGNet, load
 from lgnet_cli.weights.header import sha256
 
 from .export import EightBit, fold_batchnorm
@@ -50,3 +51,15 @@ class TorchEngine:
 
     def close(self) -> None:
         self.__dict__.pop("_network", None)
+
+
+def fill_with(model: LGNet) -> Callable[[Pixels, Pixels], Pixels]:
+    """`fill` of a model in memory, in float32 on the CPU."""
+    network = EightBit(fold_batchnorm(model)).eval()
+
+    @torch.inference_mode()
+    def fill(image: Pixels, mask: Pixels) -> Pixels:
+        filled: Pixels = network(torch.from_numpy(image), torch.from_numpy(mask)).contiguous().numpy()
+        return filled
+
+    return fill

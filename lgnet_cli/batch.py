@@ -39,6 +39,7 @@ class Job:
     out: Path
     weights: Path | None
     engine: Path | None
+    trust_engine: bool
     backend: str
     threads: int | None
     batch: int
@@ -103,8 +104,8 @@ def _check(plan: Plan, job: Job, single: bool, console: Console) -> None:
 
 
 def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, console: Console) -> None:
-    choice = choose(job.backend)
-    engine = open_engine(choice, weights=job.weights, engine=job.engine, threads=job.threads)
+    choice = choose(job.backend, job.engine)
+    engine = open_engine(choice, weights=job.weights, engine=job.engine, threads=job.threads, trust=job.trust_engine)
     console.print(
         f"back end: {choice.name}, {choice.why} ({engine.info.device}, {engine.info.precision})", markup=False
     )

@@ -10,6 +10,7 @@ import typer
 
 from . import __version__
 from .commands import bench, training, weights
+from .commands import engine as engines
 from .commands.shared import Verbose
 from .errors import ExitCode, Interrupted, LgnetError
 
@@ -42,6 +43,10 @@ app.command(
 app.command("masks", epilog="Example:  lgnet masks -n 600 --size 512 -o masks/")(training.masks)
 app.add_typer(weights.app, name="weights")
 app.add_typer(bench.app, name="bench")
+app.command("build-engine", epilog="Example:  lgnet build-engine places2.safetensors --fp16 -o places2.plan")(
+    engines.build_engine
+)
+app.command(epilog="Example:  lgnet doctor     on a GPU's machine:  lgnet doctor --gpu-check")(engines.doctor)
 
 
 class Polarity(str, Enum):
@@ -107,8 +112,14 @@ def inpaint(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results, laid out as IMAGES.")],
     weights: Annotated[Path | None, typer.Option(help="Native weights; the model that ships if left out.")] = None,
-    engine: Annotated[Path | None, typer.Option(help="An exported graph (.onnx) instead of weights.")] = None,
-    backend: Annotated[str, typer.Option(help="auto, onnxruntime, openvino, torch or torch-cuda.")] = "auto",
+    engine: Annotated[Path | None, typer.Option(help="A .plan or .onnx of `lgnet build-engine`, not weights.")] = None,
+    trust_engine: Annotated[
+        bool, typer.Option("--trust-engine", help="Run a plan that its sidecar does not vouch for: plans are code.")
+    ] = False,
+    backend: Annotated[
+        str,
+        typer.Option(help="auto, onnxruntime, openvino, torch, torch-cuda, tensorrt, tensorrt-rtx or torch-tensorrt."),
+    ] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine; all if left out.")] = None,
     batch: Annotated[int, typer.Option(min=1, max=1024, help="Crops filled at once; worth raising on a GPU.")] = 1,
     mask_polarity: Annotated[Polarity, typer.Option(help="Which pixels of a mask are filled.")] = Polarity.white_hole,
@@ -138,8 +149,9 @@ def inpaint(
 
     run_job(
         Job(
-            images, masks, out, weights, engine, backend, threads, batch, mask_polarity.value, mask_threshold,
-            mask_from.value, dilate, resize_masks, hd.value, crop_margin, FORMATS[format] if format else None, quality,
-            allow_missing, overwrite, dry_run, report, json, verbose,
+            images, masks, out, weights, engine, trust_engine, backend, threads, batch, mask_polarity.value,
+            mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin,
+            FORMATS[format] if format else None, quality, allow_missing, overwrite, dry_run, report, json,
+            verbose,
         )
     )  # fmt: skip

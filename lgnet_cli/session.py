@@ -24,21 +24,28 @@ class Session:
     """
 
     def __init__(
-        self, weights: str | Path | None = None, *, backend: str = "auto", engine: str | Path | None = None
+        self,
+        weights: str | Path | None = None,
+        *,
+        backend: str = "auto",
+        engine: str | Path | None = None,
+        trust_engine: bool = False,
     ) -> None:
         """Load a model.
 
         Args:
             weights: native weights (.safetensors); the model that ships if None.
-            backend: auto, onnxruntime, openvino, torch or torch-cuda.
-            engine: an exported graph (.onnx) instead of weights.
+            backend: as `lgnet inpaint --backend` takes it.
+            engine: an exported graph (.onnx) or a plan instead of weights.
+            trust_engine: run a plan that its sidecar does not vouch for; plans are code.
 
         Raises:
             MissingBackend: the named back end is not installed.
             ModelError: a file is missing or broken.
         """
         files = {name: Path(file) if file else None for name, file in (("weights", weights), ("engine", engine))}
-        self._engine = open_engine(choose(backend), weights=files["weights"], engine=files["engine"])
+        choice = choose(backend, files["engine"])
+        self._engine = open_engine(choice, weights=files["weights"], engine=files["engine"], trust=trust_engine)
         self.info = self._engine.info
 
     def inpaint(

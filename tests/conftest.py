@@ -55,3 +55,26 @@ def lgnet() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)  # type: ignore[call-overload]
 
     return run
+
+
+def built_graph(folder: Path, precision: str, size: str) -> Path:
+    path = folder / f"w16-{precision}.onnx"
+    command = [Path(sys.executable).with_name("lgnet"), "build-engine", f"--{precision}", "--backend", "onnx"]
+    done = subprocess.run([*command, "--size", size, "-o", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "against the FP32 PyTorch model: 16 crops of the example photos" in done.stderr
+    assert "no NaN, known pixels exact" in done.stderr
+    assert done.stdout == f"{path}\n"
+    return path
+
+
+@pytest.fixture(scope="session")
+def half_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model that ships for GPUs, in half, for any multiples of 256; by the real command, once: it takes a while."""
+    return built_graph(tmp_path_factory.mktemp("graph"), "fp16", "256..512")
+
+
+@pytest.fixture(scope="session")
+def full_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Likewise in float32, for 256 x 256."""
+    return built_graph(tmp_path_factory.mktemp("graph"), "fp32", "256")

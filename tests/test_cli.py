@@ -267,6 +267,7 @@ def test_verbose_shows_the_traceback_and_nothing_else_does(folders: Folders, tmp
 def test_every_command_has_an_example_in_its_help(lgnet: Command) -> None:
     commands = [["inpaint"], ["weights", "import"], ["weights", "export"], ["weights", "show"], ["weights", "list"]]
     commands += [["bench"], ["bench", "latency"], ["bench", "quality"], ["train"], ["masks"]]
+    commands += [["build-engine"], ["doctor"]]
     for command in commands:
         assert f"lgnet {' '.join(command)}" in lgnet(*command, "--help").stdout.split("Example:")[1]
     assert "130 interrupted" in " ".join(lgnet("--help").stdout.split())

@@ -88,7 +88,7 @@ def test_auto_says_what_and_why() -> None:
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(UsageError, match=r"'onnx'.*\n.*auto, onnxruntime, openvino, torch, torch-cuda"):
+    with pytest.raises(UsageError, match=r"'onnx'.*\n.*auto, onnxruntime, openvino, torch, torch-cuda, tensorrt"):
         choose("onnx")
 
 

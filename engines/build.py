@@ -1,0 +1,222 @@
+"""An exported graph into a plan: TensorRT on the machine that has the GPU, TensorRT-RTX on any machine.
+
+Code for TensorRT 10 and 11 alike. Networks are strongly typed: the graph's own types are the precision, and what was
+parsed is counted, because no flag of the builder could be trusted to have made it so.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from lgnet_cli.atomic import write_bytes
+from lgnet_cli.errors import ModelError, UsageError
+from lgnet_cli.spec import IMAGE, MASK
+
+from . import tensorrt_api as api
+from .libraries import TensorRT
+from .plan import EXPECTED_HALF_SHARE, Precision, Profile
+from .tensorrt_log import Words, log_of
+
+CAPABILITIES = ("75", "80", "86", "89", "120", "121")
+"""What TensorRT-RTX builds for ahead of time."""
+
+MAX_CACHE = 1 << 30
+"""Bytes of a timing cache; ours are some megabytes."""
+
+INCONSISTENT = "not self-consistent"
+"""From TensorRT's warning about a profile that the network's halvings do not divide; the plan it builds then fails."""
+
+
+class Progress(Protocol):
+    """What is told of the builder's phases, which nest: each has a name, its parent's, and a number of steps."""
+
+    def start(self, phase: str, parent: str | None, steps: int) -> None: ...
+    def step(self, phase: str, step: int) -> None: ...
+    def finish(self, phase: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """How to build."""
+
+    precision: Precision  # the graph must have it
+    profile: Profile
+    capabilities: tuple[str, ...] = ()  # of CAPABILITIES, for TensorRT-RTX; () for the GPU that is here
+    workspace: float | None = None  # GiB of scratch memory; None leaves it to the builder
+    level: int | None = None  # 0 to 5: how hard to search; None leaves it to the builder
+    timing_cache: Path | None = None  # read if there, and written
+
+
+@dataclass(frozen=True)
+class Count:
+    """A parsed network's types."""
+
+    half: int  # tensors in half
+    floating: int  # tensors in half or float
+    float_convolutions: list[str]  # layers that convolve in float
+
+    @property
+    def share(self) -> float:
+        return self.half / max(self.floating, 1)
+
+    def __str__(self) -> str:
+        return f"{self.half} of {self.floating} floating-point tensors in half ({100 * self.share:.0f} %)"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A plan, not yet written."""
+
+    plan: memoryview
+    count: Count
+    seconds: float
+
+
+def build_plan(trt: TensorRT, graph: Path, order: Order, progress: Progress) -> Built:
+    """Build `graph` as `order` says.
+
+    Args:
+        trt: `tensorrt`, or `tensorrt_rtx_bindings`.
+        graph: ONNX as `export.py` writes it; its types decide the precision, and must be those of `order`.
+        order: how.
+        progress: is told the builder's phases, from whatever thread the builder uses.
+
+    Raises:
+        ModelError: the graph cannot be parsed (with the node's name) or built, or is of another precision.
+        UsageError: the profile does not fit the graph.
+        KeyboardInterrupt: Ctrl-C; the builder has stopped.
+    """
+    started = time.perf_counter()
+    log = log_of(trt)
+    log.words.clear()
+    builder = trt.Builder(log)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    _parse(trt, network, graph, log)
+    count = count_types(trt, network)
+    check_count(graph, count, order.precision)
+    config = _configured(trt, builder, order)
+    monitor = _monitor(trt, progress)
+    config.progress_monitor = monitor
+    plan = builder.build_serialized_network(network, config)
+    _check_built(graph, plan, log.words, monitor.interrupted)
+    if order.timing_cache:
+        write_bytes(order.timing_cache, memoryview(cast(Any, config.get_timing_cache().serialize())))
+    return Built(memoryview(cast(Any, plan)), count, time.perf_counter() - started)
+
+
+def count_types(trt: TensorRT, network: api.INetworkDefinition) -> Count:
+    """Count the tensors that the network's layers give, by type."""
+    kinds, half, floating, convolutions = trt.DataType, 0, 0, []
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        types = [layer.get_output(i).dtype for i in range(layer.num_outputs)]
+        half += sum(t == kinds.HALF for t in types)
+        floating += sum(t in (kinds.HALF, kinds.FLOAT) for t in types)
+        if layer.type in (trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION) and kinds.FLOAT in types:
+            convolutions.append(layer.name)
+    return Count(half, floating, convolutions)
+
+
+def check_count(graph: Path, count: Count, precision: str) -> None:
+    """Raises ModelError where the network is not of `precision`: a float32 engine under the name of fp16, say."""
+    mend = f"export the graph anew from its weights: lgnet build-engine WEIGHTS --{precision}"
+    if precision == "fp32" and count.half:
+        raise ModelError(f"{graph}: asked for fp32, but {count}", mend=mend)
+    if precision == "fp16" and count.share < EXPECTED_HALF_SHARE:
+        least = f"lgnet's own have over {100 * EXPECTED_HALF_SHARE:.0f} %"
+        raise ModelError(f"{graph}: asked for fp16, but {count}; {least}", mend=mend)
+    if precision == "fp16" and count.float_convolutions:
+        named = ", ".join(count.float_convolutions[:3])
+        raise ModelError(f"{graph}: asked for fp16, but these convolve in float32: {named}", mend=mend)
+
+
+def _parse(trt: TensorRT, network: api.INetworkDefinition, graph: Path, log: Any) -> None:
+    parser = trt.OnnxParser(network, log)
+    if parser.parse_from_file(str(graph)):
+        return
+    errors = [parser.get_error(i) for i in range(parser.num_errors)]
+    said = [f"node {e.node_name()!r} ({e.node_operator()}): {' '.join(e.desc().split())}" for e in errors]
+    raise ModelError(
+        f"{graph}: TensorRT cannot parse it: {'; '.join(said) or log.words.last()}",
+        mend="export the graph anew from its weights: lgnet build-engine WEIGHTS",
+    )
+
+
+def _configured(trt: TensorRT, builder: api.Builder, order: Order) -> api.IBuilderConfig:
+    config = builder.create_builder_config()
+    shapes = builder.create_optimization_profile()
+    extents = [(n, s, s) for n, s in zip(order.profile.batch, order.profile.side, strict=True)]
+    shapes.set_shape(IMAGE, *((*extent, 3) for extent in extents))
+    shapes.set_shape(MASK, *extents)
+    if config.add_optimization_profile(shapes) < 0:
+        raise UsageError(f"the builder refuses the profile {order.profile}")
+    if order.workspace is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(order.workspace * 2**30))
+    if order.level is not None:
+        config.builder_optimization_level = order.level
+    if order.capabilities:
+        _target(trt, cast(api.IBuilderConfigRtx, config), order.capabilities)
+    if order.timing_cache:
+        _set_timing_cache(config, order.timing_cache)
+    return config
+
+
+def _target(trt: TensorRT, config: api.IBuilderConfigRtx, capabilities: tuple[str, ...]) -> None:
+    config.num_compute_capabilities = len(capabilities)
+    for index, name in enumerate(capabilities):
+        if not config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{name}"), index):
+            raise UsageError(f"--sm {name}: this TensorRT-RTX does not build for it")
+
+
+def _set_timing_cache(config: api.IBuilderConfig, path: Path) -> None:
+    if path.exists() and path.stat().st_size > MAX_CACHE:
+        raise UsageError(f"{path}: too large for a timing cache", mend="delete it, and the build starts a new one")
+    cache = config.create_timing_cache(path.read_bytes() if path.exists() else b"")
+    if not config.set_timing_cache(cache, ignore_mismatch=False):
+        raise UsageError(
+            f"{path}: a timing cache of another TensorRT or GPU", mend="delete it, and the build starts a new one"
+        )
+
+
+def _check_built(graph: Path, plan: object, words: Words, interrupted: bool) -> None:
+    if interrupted:
+        raise KeyboardInterrupt
+    if words.find(INCONSISTENT):
+        raise UsageError(f"the profile does not fit {graph.name}: {words.find(INCONSISTENT)}")
+    if plan is None:
+        raise ModelError(f"{graph}: the builder failed: {words.last()}", mend=_mend(words))
+
+
+def _mend(words: Words) -> str:
+    if words.find("Turing"):
+        return "for Turing (75), build on that GPU with --backend tensorrt, or leave 75 out of --sm"
+    return "a smaller --batch or --size, or more --workspace, may help"
+
+
+def _monitor(trt: TensorRT, progress: Progress) -> Any:
+    """The builder's callbacks as calls of `progress`. They may not raise, so Ctrl-C becomes "stop"."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.interrupted = False
+
+        def guarded(self, call: Callable[..., None], *arguments: object) -> None:
+            try:
+                call(*arguments)
+            except KeyboardInterrupt:
+                self.interrupted = True
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self.guarded(progress.start, phase_name, parent_phase, num_steps)
+
+        def phase_finish(self, phase_name: str) -> None:
+            self.guarded(progress.finish, phase_name)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            self.guarded(progress.step, phase_name, step)
+            return not self.interrupted
+
+    return Monitor()

@@ -1,0 +1,120 @@
+"""`lgnet build-engine`: check, export, build, verify, write, and say what came out."""
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from lgnet_cli.errors import MissingBackend, UsageError
+
+from .build import CAPABILITIES, Order
+from .libraries import TENSORRT, TENSORRT_RTX, TORCH_TENSORRT
+from .machine import Machine, this_machine
+from .make import make_graph, make_plan, make_program
+from .plan import Precision, parse_profile
+from .source import graph_for, open_source
+
+ONNX = "onnx"
+SUFFIXES = {TENSORRT: ".plan", TENSORRT_RTX: ".plan", TORCH_TENSORRT: ".pt2", ONNX: ".onnx"}
+TAKES = {
+    TENSORRT: {"--timing-cache", "--workspace", "--optimization-level"},
+    TENSORRT_RTX: {"--sm", "--workspace", "--optimization-level"},
+    TORCH_TENSORRT: {"--workspace", "--optimization-level"},
+    ONNX: set[str](),
+}
+AHEAD = ("80", "86", "89", "120", "121")
+"""What TensorRT-RTX builds for where none is named. Not 75 (Turing): it multiplies no float32 matrices there, and
+attention needs that."""
+
+
+@dataclass(frozen=True)
+class BuildJob:
+    """What the command line asks for; see the options of `lgnet build-engine`."""
+
+    weights: Path | None = None
+    precision: Precision = "fp16"
+    backend: str | None = None  # None: the best that can be built here
+    out: Path | None = None  # None: named after the weights, in the working folder
+    batch: str = "1,8,16"
+    size: str = "256"
+    capabilities: str | None = None
+    workspace: float | None = None
+    level: int | None = None
+    timing_cache: Path | None = None
+    verify: bool | None = None  # None: as far as it can be done here
+    keep: bool = False  # write what failed the verification
+
+
+def build(job: BuildJob) -> None:
+    """Build on this machine and print the engine's path."""
+    print(run_build(job, this_machine(), Console(stderr=True, highlight=False, soft_wrap=True)))
+
+
+def run_build(job: BuildJob, machine: Machine, console: Console) -> Path:
+    """Build what is asked for and return its path. Raises LgnetError; then nothing was written."""
+    backend, why = chosen(job.backend, machine)
+    console.print(f"back end: {backend}, {why}", markup=False)
+    order = _order(job, backend, machine)
+    source = open_source(job.weights)
+    out = job.out or Path(f"{Path(source.name).stem}-{job.precision}{SUFFIXES[backend]}")
+    verify = job.verify is not False
+    if backend == TORCH_TENSORRT:
+        make_program(order, source, out, machine, console, verify=verify, keep=job.keep)
+        return out
+    with tempfile.TemporaryDirectory(prefix="lgnet-") as folder:
+        started = time.perf_counter()
+        graph = graph_for(source, order.precision, order.profile, Path(folder))
+        seconds, size = time.perf_counter() - started, graph.stat().st_size / 1e6
+        console.print(f"graph: {order.precision}, {size:.1f} MB, {seconds:.1f} s")
+        if backend == ONNX:
+            make_graph(source, graph, order.profile.side[0], out, console, verify=verify, keep=job.keep)
+        else:
+            make_plan(backend, order, source, graph, out, machine, console, verify=verify, keep=job.keep)
+    return out
+
+
+def chosen(name: str | None, machine: Machine) -> tuple[str, str]:
+    """The back end and why. Raises UsageError (no such name), MissingBackend (it cannot build here)."""
+    if name is not None and name not in SUFFIXES:
+        raise UsageError(f"no engine is built by {name!r}", mend=f"there are: {', '.join(SUFFIXES)}")
+    if name is None and machine.gpu and machine.installed(TENSORRT):
+        return TENSORRT, f"on this machine's GPU ({machine.gpu.name})"
+    if name is None:
+        missing = "TensorRT is not installed" if machine.gpu else "no GPU here, which TensorRT itself needs"
+        return TENSORRT_RTX, f"ahead of time: {missing}"
+    if name in (TENSORRT, TORCH_TENSORRT) and not machine.gpu:
+        raise MissingBackend(
+            f"{name} builds only on the GPU that its engine is for, and there is none here",
+            mend="build ahead of time with --backend tensorrt-rtx, or build on that machine",
+        )
+    return name, "named"
+
+
+def _order(job: BuildJob, backend: str, machine: Machine) -> Order:
+    """The options, checked before anything is loaded or built."""
+    profile = parse_profile(job.batch, job.size)
+    given = {"--sm": job.capabilities, "--timing-cache": job.timing_cache, "--workspace": job.workspace,
+             "--optimization-level": job.level}  # fmt: skip
+    extra = {option for option, value in given.items() if value is not None} - TAKES[backend]
+    if extra:
+        takes = ", ".join(sorted(TAKES[backend])) or "none of them"
+        raise UsageError(f"{', '.join(sorted(extra))}: means nothing to --backend {backend}", mend=f"it takes {takes}")
+    capabilities = tuple(job.capabilities.split(",")) if job.capabilities else _default_capabilities(backend, machine)
+    if not set(capabilities) <= set(CAPABILITIES):
+        raise UsageError(f"--sm {job.capabilities}: expected some of {','.join(CAPABILITIES)}")
+    if job.verify and backend != ONNX and not machine.runs(backend, capabilities):
+        raise MissingBackend(
+            f"--verify: this machine cannot run what {backend} builds",
+            mend="leave --verify out, and its graph is checked on the CPU; on the GPU's: lgnet doctor --gpu-check",
+        )
+    return Order(job.precision, profile, capabilities, job.workspace, job.level, job.timing_cache)
+
+
+def _default_capabilities(backend: str, machine: Machine) -> tuple[str, ...]:
+    """For TensorRT-RTX the GPU that is here, where it builds for that; ahead of time, all but Turing."""
+    if backend != TENSORRT_RTX:
+        return ()
+    here = machine.gpu.capability.replace(".", "") if machine.gpu else ""
+    return (here,) if here in CAPABILITIES else AHEAD

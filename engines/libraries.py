@@ -1,0 +1,144 @@
+"""The modules of others that engines on a GPU stand on, loaded when they are wanted; what is missing is named.
+
+They are passed on as parameters, so that tests run the same code on a fake device.
+"""
+
+import ctypes
+import importlib
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lgnet_cli.errors import MissingBackend
+
+from . import tensorrt_api as api
+
+TENSORRT, TENSORRT_RTX, TORCH_TENSORRT, PYCUDA = "tensorrt", "tensorrt-rtx", "torch-tensorrt", "pycuda"
+
+INSTALL = {
+    TENSORRT: "pip install 'lgnet[tensorrt]'",
+    TENSORRT_RTX: "pip install 'lgnet[rtx]'",
+    TORCH_TENSORRT: "pip install 'lgnet[torch-tensorrt]'",
+    PYCUDA: "pip install pycuda  (it is compiled, with the CUDA toolkit's headers)",
+}
+_MODULES = {
+    TENSORRT: ("tensorrt",),
+    TENSORRT_RTX: ("tensorrt_rtx_bindings", "onnxruntime_ep_nv_tensorrt_rtx"),
+    TORCH_TENSORRT: ("torch_tensorrt",),
+    PYCUDA: ("pycuda",),
+}
+
+
+class TensorRT(Protocol):
+    """The module `tensorrt` or `tensorrt_rtx_bindings`: one interface, but for IBuilderConfigRtx."""
+
+    __version__: str
+    ILogger: Any  # a class to derive from
+    IProgressMonitor: Any  # likewise
+    Builder: Callable[[Any], api.Builder]
+    OnnxParser: Callable[[api.INetworkDefinition, Any], api.OnnxParser]
+    Runtime: Callable[[Any], api.Runtime]
+    DataType: api.DataType
+    LayerType: api.LayerType
+    MemoryPoolType: api.MemoryPoolType
+    NetworkDefinitionCreationFlag: api.NetworkDefinitionCreationFlag
+    TensorIOMode: api.TensorIOMode
+    ComputeCapability: Any  # TensorRT-RTX alone
+
+
+class CudaStream(Protocol):
+    """Work in order, done some time after it is asked for."""
+
+    handle: int
+
+    def synchronize(self) -> object: ...
+
+
+class CudaContext(Protocol):
+    def push(self) -> None: ...
+    def pop(self) -> None: ...
+    def detach(self) -> None: ...
+
+
+class CudaDevice(Protocol):
+    def name(self) -> str: ...
+    def compute_capability(self) -> tuple[int, int]: ...
+    def retain_primary_context(self) -> CudaContext: ...
+
+
+class CudaMemory(Protocol):
+    def __int__(self) -> int: ...
+    def free(self) -> None: ...
+
+
+class Driver(Protocol):
+    """The module `pycuda.driver`, as far as the runner uses it."""
+
+    Device: Callable[[int], CudaDevice]
+    Stream: Callable[[], CudaStream]
+
+    def init(self) -> None: ...
+    def pagelocked_empty(self, shape: tuple[int, ...], dtype: type[np.uint8]) -> NDArray[np.uint8]: ...
+    def mem_alloc(self, bytes: int) -> CudaMemory: ...
+    def memcpy_htod_async(self, dest: int, src: NDArray[np.uint8], stream: CudaStream) -> None: ...
+    def memcpy_dtoh_async(self, dest: NDArray[np.uint8], src: int, stream: CudaStream) -> None: ...
+
+
+def installed(name: str) -> bool:
+    """Whether the packages of one of INSTALL's are there; they may still fail to load."""
+    return all(importlib.util.find_spec(module) is not None for module in _MODULES[name])
+
+
+def load_tensorrt(flavour: str) -> TensorRT:
+    """The module of `flavour` (TENSORRT or TENSORRT_RTX). Raises MissingBackend."""
+    try:
+        module = importlib.import_module("tensorrt") if flavour == TENSORRT else _rtx()
+    except (ImportError, OSError) as error:  # OSError: a library beneath it does not load
+        raise MissingBackend(
+            f"{flavour} cannot be used here: {str(error).partition(chr(10))[0]}",
+            mend=f"install it with: {INSTALL[flavour]}",
+        ) from error
+    return cast(TensorRT, module)
+
+
+def load_driver() -> Driver:
+    """pycuda's driver module, initialised. Raises MissingBackend: no pycuda, no NVIDIA driver, no device."""
+    try:
+        driver = importlib.import_module("pycuda.driver")
+    except (ImportError, OSError) as error:
+        raise MissingBackend(
+            f"running a plan takes pycuda: {str(error).partition(chr(10))[0]}",
+            mend=f"install it with: {INSTALL['pycuda']}",
+        ) from error
+    return initialised(cast(Driver, driver))
+
+
+def initialised(driver: Driver) -> Driver:
+    """`driver` after its `init`. Raises MissingBackend where there is no NVIDIA driver or device."""
+    try:
+        driver.init()
+    except Exception as error:  # pycuda._driver.Error, whose class is not there without pycuda
+        raise MissingBackend(
+            f"no NVIDIA driver or device answers: {error}",
+            mend="check with nvidia-smi; `lgnet doctor` says what this machine has",
+        ) from error
+    return driver
+
+
+def _rtx() -> Any:
+    """TensorRT-RTX out of two packages: one holds the bindings, the other the libraries they need."""
+    bindings = importlib.util.find_spec("tensorrt_rtx_bindings")
+    libraries = importlib.util.find_spec("onnxruntime_ep_nv_tensorrt_rtx")
+    if bindings is None or libraries is None or not libraries.submodule_search_locations:
+        raise ImportError("its two packages are not both installed")
+    folder = Path(libraries.submodule_search_locations[0])
+    for start in ("libtensorrt_rtx.so.", "libtensorrt_onnxparser_rtx.so."):
+        files = sorted(folder.glob(f"{start}*"))
+        if not files:
+            raise ImportError(f"{folder}: no {start}*")
+        ctypes.CDLL(str(files[-1]), mode=ctypes.RTLD_GLOBAL)  # found under its name when the bindings ask for it
+    return importlib.import_module("tensorrt_rtx_bindings")

@@ -1,0 +1,64 @@
+"""What this machine can build with and run on: its GPU, and the modules of others."""
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .libraries import PYCUDA, TENSORRT_RTX, TORCH_TENSORRT, Driver, TensorRT, installed, load_driver, load_tensorrt
+
+MAJOR, MINOR = 75, 76
+"""CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The first CUDA device."""
+
+    name: str
+    capability: str  # compute capability, such as "8.9"
+    cuda: str  # newest CUDA version that the driver serves, such as "13.0"
+    memory: int  # bytes
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine; tests make one with a fake device."""
+
+    gpu: Gpu | None
+    tensorrt: Callable[[str], TensorRT]  # loads the module of a flavour, or raises MissingBackend
+    driver: Callable[[], Driver]  # likewise
+    installed: Callable[[str], bool]  # whether one of libraries.INSTALL is there
+
+    def runs(self, backend: str, capabilities: tuple[str, ...]) -> bool:
+        """Whether it can run what `backend` builds for `capabilities` (such as "89"; () for the GPU at hand)."""
+        if not self.gpu or (backend != TORCH_TENSORRT and not self.installed(PYCUDA)):
+            return False
+        return backend != TENSORRT_RTX or self.gpu.capability.replace(".", "") in capabilities
+
+
+def this_machine() -> Machine:
+    return Machine(_gpu(), load_tensorrt, load_driver, installed)
+
+
+def _gpu() -> Gpu | None:
+    """The first CUDA device, or None without a driver or a device."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    device, version = ctypes.c_int(), ctypes.c_int()
+    name, memory = ctypes.create_string_buffer(256), ctypes.c_size_t()
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    calls: tuple[Callable[[], int], ...] = (
+        lambda: driver.cuInit(0),
+        lambda: driver.cuDeviceGet(ctypes.byref(device), 0),
+        lambda: driver.cuDriverGetVersion(ctypes.byref(version)),
+        lambda: driver.cuDeviceGetName(name, len(name), device),
+        lambda: driver.cuDeviceTotalMem_v2(ctypes.byref(memory), device),
+        lambda: driver.cuDeviceGetAttribute(ctypes.byref(major), MAJOR, device),
+        lambda: driver.cuDeviceGetAttribute(ctypes.byref(minor), MINOR, device),
+    )
+    if any(call() for call in calls):  # each gives 0 when it worked; the first that did not ends it
+        return None
+    cuda = f"{version.value // 1000}.{version.value % 1000 // 10}"
+    return Gpu(name.value.decode(errors="replace"), f"{major.value}.{minor.value}", cuda, memory.value)

@@ -1,0 +1,171 @@
+"""From a graph to a file that was verified: build, describe, hold against the model, and only then write."""
+
+import hashlib
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from lgnet_cli import __version__
+from lgnet_cli.atomic import replacing
+from lgnet_cli.errors import ModelError, UsageError
+from lgnet_cli.spec import FILLED, IMAGE, MASK
+from lgnet_cli.weights.header import sha256
+
+from .build import Built, Count, Order, build_plan
+from .cost import cost_of
+from .libraries import TENSORRT_RTX, TORCH_TENSORRT
+from .machine import Gpu, Machine
+from .onnxruntime import OnnxRuntimeEngine
+from .phases import Phases
+from .plan import Sidecar, here, write_plan
+from .source import Source, reference
+from .tensorrt import open_plan
+from .verify import LEAST_PSNR, Verdict, hold, one_by_one
+
+LARGEST_ON_CPU = 512
+"""Pixels. There attention's scores take 1 GiB, at twice the side sixteen times that."""
+
+
+def make_plan(
+    backend: str, order: Order, source: Source, graph: Path, out: Path, machine: Machine, console: Console, *,
+    verify: bool, keep: bool,
+) -> None:  # fmt: skip
+    """Build `graph` by TensorRT or TensorRT-RTX, verify, and write plan and sidecar.
+
+    Raises:
+        ModelError: it cannot be built, or differs from the model (then it is not written, unless `keep`).
+        MissingBackend: what builds it is not installed.
+    """
+    trt = machine.tensorrt(backend)
+    with Phases(console) as phases:
+        built = build_plan(trt, graph, order, phases)
+    sidecar = _described(built.plan, built.count, backend, trt.__version__, order, source, sha256(graph), machine.gpu)
+    _say_built(built, order, graph, sidecar, console)
+    least = order.profile.side[0]
+    if verify and machine.runs(backend, order.capabilities):
+        judge(_verify_plan(built, sidecar, source, machine, least), source, out, console, keep=keep)
+    elif verify:
+        verify_graph(source, graph, least, out, console, keep=keep)
+        console.print("the plan itself has not run: this machine cannot; on the GPU's: lgnet doctor --gpu-check")
+    write_plan(out, built.plan, sidecar)
+    console.print(f"wrote {out} and {out.name}.json", markup=False)
+
+
+def make_program(
+    order: Order, source: Source, out: Path, machine: Machine, console: Console, *, verify: bool, keep: bool
+) -> None:
+    """Compile by Torch-TensorRT, verify, and write program and sidecar; raises as `make_plan`."""
+    from .torch_tensorrt import TorchTensorRtEngine, compile_program, load_torch_tensorrt
+
+    if source.model is None:
+        raise UsageError("torch-tensorrt compiles weights, not graphs", mend="give it the weights")
+    torchtrt = load_torch_tensorrt()
+    with tempfile.TemporaryDirectory(prefix="lgnet-") as folder:
+        program, started = Path(folder, "engine.pt2"), time.perf_counter()
+        count = compile_program(torchtrt, source.model, order, program)
+        console.print(f"network: {count}; compiled in {time.perf_counter() - started:.1f} s")
+        data = memoryview(program.read_bytes())
+        sidecar = _described(data, count, TORCH_TENSORRT, torchtrt.__version__, order, source, "", machine.gpu)
+        write_plan(program, data, sidecar)
+        if verify:
+            engine = TorchTensorRtEngine(program, machine, torchtrt)
+            judge(hold(engine.fill, reference(source), order.profile.side[0]), source, out, console, keep=keep)
+    write_plan(out, data, sidecar)
+    console.print(f"wrote {out} and {out.name}.json", markup=False)
+
+
+def make_graph(
+    source: Source, graph: Path, side: int, out: Path, console: Console, *, verify: bool, keep: bool
+) -> None:
+    """Write `graph` itself, verified. Raises ModelError where it differs from the model, unless `keep`."""
+    if verify:
+        verify_graph(source, graph, side, out, console, keep=keep)
+    with replacing(out) as temporary:
+        shutil.copyfile(graph, temporary)
+    console.print(f"wrote {out}", markup=False)
+
+
+def verify_graph(source: Source, graph: Path, side: int, out: Path, console: Console, *, keep: bool) -> None:
+    """Hold the graph, run by ONNX Runtime, against the model, at `side`. It may compute half in float32, so this proves
+    the graph and not half arithmetic."""
+    if source.model is None:
+        console.print("not verified: without its weights there is no FP32 model to hold a graph against")
+        return
+    if side > LARGEST_ON_CPU:
+        console.print(f"not verified: on a CPU, attention at {side} x {side} takes too much memory")
+        return
+    console.print("verifying the graph with ONNX Runtime on the CPU (which may compute half in float32)")
+    engine = OnnxRuntimeEngine(graph)
+    judge(hold(one_by_one(engine.fill), reference(source), side), source, out, console, keep=keep)
+
+
+def judge(verdict: Verdict, source: Source, out: Path, console: Console, *, keep: bool) -> None:
+    """Print the verdict. Raises ModelError where it is not good, unless `keep`."""
+    against = "the FP32 PyTorch model" if source.model else "ONNX Runtime on the same graph"
+    console.print(f"against {against}: {verdict}", markup=False)
+    if not verdict.good and not keep:
+        raise ModelError(
+            f"{out}: refused and not written: {verdict} (least: {LEAST_PSNR:.0f} dB)",
+            mend="build it with --fp32, or keep it all the same with --keep, and please report it with the file of: "
+            "lgnet doctor --gpu-check",
+        )
+    if not verdict.good:
+        console.print("kept all the same: --keep")
+
+
+def _verify_plan(built: Built, sidecar: Sidecar, source: Source, machine: Machine, side: int) -> Verdict:
+    """Run the plan before it gets its name: out of a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="lgnet-") as folder:
+        plan = Path(folder, "engine.plan")
+        write_plan(plan, built.plan, sidecar)
+        engine = open_plan(plan, machine)
+        try:
+            return hold(engine.fill, reference(source), side)
+        finally:
+            engine.close()
+
+
+def _described(
+    plan: memoryview, count: Count, backend: str, version: str, order: Order, source: Source, onnx_sha256: str,
+    gpu: Gpu | None,
+) -> Sidecar:  # fmt: skip
+    named = [f"{c[:-1]}.{c[-1]}" for c in order.capabilities]
+    here_alone = gpu if backend != TENSORRT_RTX else None  # what was built on a GPU is for that GPU
+    return Sidecar(
+        plan_sha256=hashlib.sha256(plan).hexdigest(),
+        plan_bytes=plan.nbytes,
+        flavour=backend,
+        version=version,
+        platform=here(),
+        compute_capabilities=named or ([gpu.capability] if gpu else []),
+        gpu=here_alone.name if here_alone else "",
+        cuda=here_alone.cuda if here_alone else "",
+        batch=list(order.profile.batch),
+        side=list(order.profile.side),
+        tensors={IMAGE: "uint8", MASK: "uint8", FILLED: "uint8"},
+        precision=order.precision,
+        half_tensors=count.half,
+        float_tensors=count.floating - count.half,
+        onnx_sha256=onnx_sha256,
+        weights=source.name,
+        weights_sha256=source.sha256,
+        lgnet=__version__,
+    )
+
+
+def _say_built(built: Built, order: Order, graph: Path, sidecar: Sidecar, console: Console) -> None:
+    batch, side = order.profile.batch[2], order.profile.side[2]
+    cost = cost_of(graph, batch, side)
+    console.print(f"network: {built.count}")
+    console.print(
+        f"plan: {built.plan.nbytes / 1e6:.1f} MB, built in {built.seconds:.1f} s by {sidecar.flavour} "
+        f"{sidecar.version} for compute capability {', '.join(sidecar.compute_capabilities)}"
+    )
+    console.print(
+        f"memory at batch {batch} of {side} x {side}, computed from the graph, not measured: "
+        f"{cost.weight_bytes / 1e6:.0f} MB of weights and, if nothing is fused, {cost.peak_bytes / 1e6:.0f} MB of "
+        "intermediate results for each of two streams"
+    )

@@ -1,0 +1,230 @@
+"""A plan's sidecar: `<plan>.json`, which says what the plan is, and is read before a byte of the plan is run.
+
+The plan itself stays pure, so that trtexec and Polygraphy read it. A plan is code, so only one whose hash is that of
+its sidecar is deserialised, unless its owner vouches for it.
+"""
+
+import json
+import platform
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from lgnet_cli.atomic import replacing
+from lgnet_cli.errors import ModelError, UsageError
+from lgnet_cli.spec import SIZE_MULTIPLE
+from lgnet_cli.weights.header import sha256
+
+Precision = Literal["fp32", "fp16"]
+
+FORMAT = "lgnet-plan-1"
+
+MAX_SIDECAR = 1 << 16
+"""Bytes. Ours are one kilobyte; more is no sidecar of ours and is not read."""
+
+MAX_BATCH = 1024
+MAX_SIDE = 4096
+"""Images and pixels that a profile may ask for; more is a slip of the keyboard, and takes the builder down."""
+
+EXPECTED_HALF_SHARE = 0.6
+"""Of the floating-point tensors of a half-precision network. lgnet's own has 154 of 222 in half (0.69) at every width:
+the rest is attention, which stays in float32. A float32 graph has 0."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What an engine takes: least, best and most of each. Its tactics are chosen for the best."""
+
+    batch: tuple[int, int, int]  # images
+    side: tuple[int, int, int]  # pixels, of height and of width
+
+    @property
+    def fixed_size(self) -> int | None:
+        """The only side, or None where there are several."""
+        return self.side[0] if self.side[0] == self.side[2] else None
+
+    @property
+    def sizes(self) -> str:
+        """As EngineInfo says it: "256", or "256..1024"."""
+        return str(self.side[0]) if self.fixed_size else f"{self.side[0]}..{self.side[2]}"
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """All that is known of a plan without running it."""
+
+    plan_sha256: str
+    plan_bytes: int
+    flavour: str  # tensorrt, tensorrt-rtx or torch-tensorrt
+    version: str  # of it; a plan runs on no other
+    platform: str  # operating system and processor; likewise
+    compute_capabilities: list[str]  # of the GPUs it runs on, such as "8.9"
+    gpu: str  # that it was built on, "" ahead of time
+    cuda: str  # driver's version there, "" ahead of time
+    batch: list[int]  # least, best, most
+    side: list[int]  # likewise, in pixels
+    tensors: dict[str, str]  # name: type, at the border
+    precision: str  # fp32 or fp16
+    half_tensors: int  # in the network as it was parsed
+    float_tensors: int
+    onnx_sha256: str
+    weights: str  # the file's name, without its folder
+    weights_sha256: str
+    lgnet: str  # version that built it
+
+    @property
+    def profile(self) -> Profile:
+        return Profile(_three(self.batch), _three(self.side))
+
+    def rebuild(self, plan: Path) -> str:
+        """The command that makes the plan anew."""
+        batch, side = self.profile.batch, self.profile.sizes
+        return (
+            f"lgnet build-engine {self.weights or 'WEIGHTS'} --{self.precision} --backend {self.flavour} "
+            f"--batch {','.join(map(str, batch))} --size {side} -o {plan}"
+        )
+
+
+def sidecar_of(plan: Path) -> Path:
+    return plan.with_name(f"{plan.name}.json")
+
+
+def here() -> str:
+    """Operating system and processor, such as linux-x86_64."""
+    return f"{platform.system().lower()}-{platform.machine().lower()}"
+
+
+def parse_profile(batch: str, size: str) -> Profile:
+    """`--batch 8` or `1,8,32`, `--size 256` or `256..1024`. Raises UsageError, before any builder starts."""
+    counts = _numbers(batch, ",", "--batch", "as one number, or as least,best,most: --batch 1,8,32")
+    sides = _numbers(size, "..", "--size", f"in multiples of {SIZE_MULTIPLE}: --size 256, or --size 256..1024")
+    if len(counts) not in (1, 3) or counts != sorted(counts) or not 1 <= counts[0] <= counts[-1] <= MAX_BATCH:
+        raise UsageError(f"--batch {batch}: expected 1 to {MAX_BATCH}, rising", mend="give --batch 8 or --batch 1,8,32")
+    if len(sides) > 2 or sides != sorted(sides) or any(s % SIZE_MULTIPLE or not 0 < s <= MAX_SIDE for s in sides):
+        raise UsageError(
+            f"--size {size}: the network halves a picture eight times, so every side is a multiple of {SIZE_MULTIPLE}, "
+            f"up to {MAX_SIDE}",
+            mend="give --size 256 or --size 256..1024",
+        )
+    least, best, most = counts * 3 if len(counts) == 1 else counts
+    return Profile((least, best, most), (sides[0], sides[0], sides[-1]))  # crops are of the least size: best there
+
+
+def write_plan(path: Path, data: bytes | memoryview, sidecar: Sidecar) -> None:
+    """Write plan and sidecar, each whole or not at all.
+
+    Both are on the disk before either gets its name, and the sidecar gets it first: a plan that is there has its
+    sidecar. A crash between the two leaves the old plan beside the new sidecar, whose hashes differ, and `check_file`
+    says so. Raises OSError.
+    """
+    with replacing(path) as temporary, replacing(sidecar_of(path)) as described:  # left in reverse order
+        temporary.write_bytes(data)
+        described.write_text(json.dumps({"format": FORMAT, **asdict(sidecar)}, indent=2) + "\n")
+
+
+def read_sidecar(plan: Path) -> Sidecar:
+    """Raises ModelError: the plan or its sidecar is missing, or is no sidecar of lgnet's."""
+    if not plan.is_file():
+        raise ModelError(f"{plan}: no such file", mend=f"make it with: lgnet build-engine -o {plan}")
+    path = sidecar_of(plan)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_SIDECAR + 1)
+    except OSError as error:
+        raise ModelError(
+            f"{plan}: its sidecar {path.name} cannot be read ({error.strerror}). A plan is code, and lgnet runs only "
+            "one whose hash is written there",
+            mend=f"copy the sidecar beside it, build it anew (lgnet build-engine WEIGHTS -o {plan}), or, if it is "
+            "yours, add --trust-engine",
+        ) from error
+    return _parsed(path, raw)
+
+
+def check_file(plan: Path, sidecar: Sidecar) -> None:
+    """Raises ModelError where the plan is not the one the sidecar tells of: cut off, edited, or of another build."""
+    size = plan.stat().st_size
+    if size < sidecar.plan_bytes:
+        raise ModelError(
+            f"{plan}: cut off: {size:,} of {sidecar.plan_bytes:,} bytes",
+            mend=f"copy it again, or build it anew: {sidecar.rebuild(plan)}",
+        )
+    if size != sidecar.plan_bytes or sha256(plan) != sidecar.plan_sha256:
+        raise ModelError(
+            f"{plan}: its SHA-256 is not the one in {sidecar_of(plan).name}: it was edited or belongs to another build",
+            mend=f"build it anew: {sidecar.rebuild(plan)}",
+        )
+
+
+def check_precision(plan: Path, sidecar: Sidecar) -> None:
+    """Raises ModelError where a plan is called fp16 and its network was not."""
+    floating = sidecar.half_tensors + sidecar.float_tensors
+    if sidecar.precision == "fp16" and sidecar.half_tensors < EXPECTED_HALF_SHARE * floating:
+        raise ModelError(
+            f"{plan}: called fp16, but {sidecar.half_tensors} of {floating} floating-point tensors are in half: "
+            "it would run at float32's speed",
+            mend=f"build it anew: {sidecar.rebuild(plan)}",
+        )
+
+
+def check_version(plan: Path, sidecar: Sidecar, version: str) -> None:
+    """Raises ModelError where the plan was built by another version, or for another operating system."""
+    if sidecar.version != version:
+        raise ModelError(
+            f"{plan}: built by {sidecar.flavour} {sidecar.version}; here is {version}, and plans run on their own",
+            mend=f"build it anew: {sidecar.rebuild(plan)}",
+        )
+    if sidecar.platform != here():
+        raise ModelError(
+            f"{plan}: built on {sidecar.platform}, which this {here()} cannot run",
+            mend=f"build it anew here: {sidecar.rebuild(plan)}",
+        )
+
+
+def check_gpu(plan: Path, sidecar: Sidecar, name: str, capability: str) -> None:
+    """Raises ModelError where the plan was built for GPUs of other compute capabilities than `capability`."""
+    if capability not in sidecar.compute_capabilities:
+        built = f"for {', '.join(sidecar.compute_capabilities)}" + (f" (on {sidecar.gpu})" if sidecar.gpu else "")
+        named = f" --sm {capability.replace('.', '')}" if sidecar.flavour == "tensorrt-rtx" else ""
+        raise ModelError(
+            f"{plan}: built for other GPUs: {built}; here is {capability} ({name})",
+            mend=f"build it anew: {sidecar.rebuild(plan)}{named}",
+        )
+
+
+def _numbers(text: str, separator: str, option: str, how: str) -> list[int]:
+    parts = text.split(separator)
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise UsageError(f"{option} {text}: not numbers", mend=f"give it {how}")
+    return [int(part) for part in parts]
+
+
+def _parsed(path: Path, raw: bytes) -> Sidecar:
+    """Every field there and of its type: the file may come from anywhere."""
+    mend = "build the plan anew: lgnet build-engine WEIGHTS"
+    try:
+        entries: Any = json.loads(raw) if len(raw) <= MAX_SIDECAR else None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: not JSON", mend=mend) from error
+    if not isinstance(entries, dict) or entries.get("format") != FORMAT:
+        raise ModelError(f"{path}: not a sidecar of lgnet's ({FORMAT})", mend=mend)
+    wrong = [field.name for field in fields(Sidecar) if not _fits(field.name, entries.get(field.name))]
+    if wrong:
+        raise ModelError(f"{path}: missing or of the wrong kind: {', '.join(wrong)}", mend=mend)
+    return Sidecar(**{field.name: entries[field.name] for field in fields(Sidecar)})
+
+
+def _fits(name: str, value: object) -> bool:
+    if name in ("plan_bytes", "half_tensors", "float_tensors"):
+        return type(value) is int and value >= 0
+    if name in ("batch", "side"):
+        return isinstance(value, list) and len(value) == 3 and all(type(v) is int and v > 0 for v in value)
+    if name == "compute_capabilities":
+        return isinstance(value, list) and all(isinstance(v, str) for v in value)
+    if name == "tensors":
+        return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
+    return isinstance(value, str)
+
+
+def _three(values: list[int]) -> tuple[int, int, int]:
+    least, best, most = values
+    return least, best, most

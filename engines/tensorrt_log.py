@@ -1,0 +1,49 @@
+"""TensorRT's own words, kept: there is no other way to learn why it refused."""
+
+from collections import deque
+from typing import Any
+
+from .libraries import TensorRT
+
+KEPT = 200
+"""Messages; what matters is among the last few."""
+
+_logs: dict[str, Any] = {}
+
+
+class Words:
+    """The warnings and errors since `clear`."""
+
+    def __init__(self) -> None:
+        self.lines: deque[str] = deque(maxlen=KEPT)
+
+    def clear(self) -> None:
+        self.lines.clear()
+
+    def find(self, text: str) -> str:
+        """The first message that holds `text`, or ""."""
+        return next((line for line in self.lines if text in line), "")
+
+    def last(self) -> str:
+        """The last message, as one line; "it gave no reason" where there is none."""
+        return " ".join(self.lines[-1].split()) if self.lines else "it gave no reason"
+
+
+def log_of(trt: TensorRT) -> Any:
+    """The one logger of a module: TensorRT keeps the first a process gives it. `.words` holds what it heard."""
+    if trt.__name__ not in _logs:  # type: ignore[attr-defined]
+        _logs[trt.__name__] = _make(trt)  # type: ignore[attr-defined]
+    return _logs[trt.__name__]  # type: ignore[attr-defined]
+
+
+def _make(trt: TensorRT) -> Any:
+    class Log(trt.ILogger):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.words = Words()
+
+        def log(self, severity: Any, message: str) -> None:
+            if int(severity) <= int(trt.ILogger.Severity.WARNING):  # the lower, the worse
+                self.words.lines.append(message)
+
+    return Log()

@@ -1,0 +1,74 @@
+"""`lgnet build-engine` and `lgnet doctor`."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .shared import Verbose
+
+
+class Backend(str, Enum):
+    tensorrt = "tensorrt"
+    tensorrt_rtx = "tensorrt-rtx"
+    torch_tensorrt = "torch-tensorrt"
+    onnx = "onnx"
+
+
+def build_engine(
+    weights: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Native weights, a published model's folder, or an exported .onnx; the model that ships if left out."
+        ),
+    ] = None,
+    fp16: Annotated[bool, typer.Option("--fp16/--fp32", help="Precision of the arithmetic.")] = True,
+    backend: Annotated[
+        Backend | None, typer.Option(help="tensorrt where a GPU and TensorRT are, else tensorrt-rtx, ahead of time.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="The engine; WEIGHTS-fp16.plan if left out.")] = None,
+    batch: Annotated[str, typer.Option(help="Images a call: one number, or least,best,most.")] = "1,8,16",
+    size: Annotated[str, typer.Option(help="Side in pixels, a multiple of 256: 256, or 256..1024.")] = "256",
+    sm: Annotated[str | None, typer.Option(help="TensorRT-RTX: compute capabilities, of 75,80,86,89,120,121.")] = None,
+    workspace: Annotated[
+        float | None, typer.Option(min=0.001, help="GiB of scratch memory the engine may use.")
+    ] = None,
+    optimization_level: Annotated[int | None, typer.Option(min=0, max=5, help="How hard the builder searches.")] = None,
+    timing_cache: Annotated[Path | None, typer.Option(help="TensorRT: read if there, and written.")] = None,
+    verify: Annotated[
+        bool | None, typer.Option("--verify/--no-verify", help="Hold it against the FP32 model before it is written.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Write an engine that failed the verification.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Turn a model into an engine for NVIDIA GPUs; without a GPU here, ahead of time, by TensorRT-RTX."""
+    from lgnet_cli.engines.build_job import BuildJob, build
+
+    build(
+        BuildJob(
+            weights, "fp16" if fp16 else "fp32", backend.value if backend else None, out, batch, size, sm, workspace,
+            optimization_level, timing_cache, verify, keep,
+        )
+    )  # fmt: skip
+
+
+def doctor(
+    gpu_check: Annotated[
+        bool, typer.Option("--gpu-check", help="Build, verify and time an engine on this machine's GPU.")
+    ] = False,
+    weights: Annotated[Path | None, typer.Option(help="For --gpu-check; the model that ships if left out.")] = None,
+    backend: Annotated[Backend | None, typer.Option(help="For --gpu-check; as for build-engine.")] = None,
+    report: Annotated[Path, typer.Option("-o", "--out", help="The report of --gpu-check.")] = Path("lgnet-gpu.json"),
+    verbose: Verbose = False,
+) -> None:
+    """What this machine has for lgnet's back ends, what is missing, and the command that installs it."""
+    from rich.console import Console
+
+    from lgnet_cli.engines import doctor
+    from lgnet_cli.engines.machine import this_machine
+
+    machine, console = this_machine(), Console(highlight=False, soft_wrap=True)
+    doctor.show(doctor.inventory(machine), console)
+    if gpu_check:
+        doctor.gpu_check(machine, weights, backend.value if backend else None, report, console)

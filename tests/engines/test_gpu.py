@@ -1,0 +1,80 @@
+"""On a real NVIDIA GPU: `pytest -m gpu`. Skipped, with the reason, where there is none."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from rich.console import Console
+
+from lgnet_cli.engines.build_job import BuildJob, run_build
+from lgnet_cli.engines.libraries import PYCUDA, TENSORRT, TENSORRT_RTX, TORCH_TENSORRT, installed
+from lgnet_cli.engines.machine import this_machine
+from lgnet_cli.engines.select import choose, open_engine
+from lgnet_cli.engines.source import open_source, reference
+from lgnet_cli.engines.verify import crops, hold
+from lgnet_cli.errors import ModelError
+
+MACHINE = this_machine()
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(MACHINE.gpu is None, reason="no NVIDIA driver or GPU here")]
+WAYS = [
+    pytest.param(name, marks=pytest.mark.skipif(not all(map(installed, needs)), reason=f"{needs}: not all installed"))
+    for name, needs in (
+        (TENSORRT, (TENSORRT, PYCUDA)), (TENSORRT_RTX, (TENSORRT_RTX, PYCUDA)), (TORCH_TENSORRT, (TORCH_TENSORRT,)),
+    )
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def engine_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built and verified: the build itself fails where the engine differs from the model."""
+    out = tmp_path_factory.mktemp("engine") / ("e.pt2" if request.param == TORCH_TENSORRT else "e.plan")
+    return run_build(BuildJob(backend=request.param, out=out, batch="1,2,4", verify=True), MACHINE, Console())
+
+
+def test_it_agrees_with_the_model_at_every_batch(engine_file: Path) -> None:
+    engine = open_engine(choose("auto", engine_file), engine=engine_file)
+    fill = reference(open_source(None))
+    assert hold(engine.fill, fill).good
+    images, masks = crops()
+    together = engine.fill(images, masks)
+    for count in (1, 3, 4, 5, 9):
+        part = engine.fill(images[:count], masks[:count])
+        assert np.abs(part.astype(int) - together[:count]).max() <= 2  # other tactics round otherwise
+        np.testing.assert_array_equal(part[masks[:count] == 0], images[:count][masks[:count] == 0])
+    engine.close()
+    engine.close()
+
+
+def test_beside_torch_in_one_process(engine_file: Path) -> None:
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("this PyTorch has no CUDA")
+    before = torch.ones(1000, device="cuda").sum().item()
+    engine = open_engine(choose("auto", engine_file), engine=engine_file)
+    images, masks = crops()
+    engine.fill(images, masks)
+    assert torch.ones(1000, device="cuda").sum().item() == before
+    engine.close()
+    assert torch.ones(1000, device="cuda").sum().item() == before
+
+
+def test_an_edited_engine_is_refused(engine_file: Path, tmp_path: Path) -> None:
+    copy = tmp_path / engine_file.name
+    data = bytearray(engine_file.read_bytes())
+    data[len(data) // 2] ^= 1
+    copy.write_bytes(data)
+    copy.with_name(f"{copy.name}.json").write_bytes(engine_file.with_name(f"{engine_file.name}.json").read_bytes())
+    with pytest.raises(ModelError, match="edited"):
+        open_engine(choose("auto", copy), engine=copy)
+
+
+def test_inpaint_runs_it(engine_file: Path, tmp_path: Path, lgnet: object, folders: object) -> None:
+    images, masks = folders(5)  # type: ignore[operator]
+    out = tmp_path / "out"
+    done = lgnet("inpaint", images, masks, "-o", out, "--engine", engine_file, "--batch", 4)  # type: ignore[operator]
+    assert done.returncode == 0, done.stderr
+    for path in images.iterdir():
+        before, after = (cv2.imread(str(folder / path.name)) for folder in (images, out))
+        hole = cv2.imread(str(masks / path.name), cv2.IMREAD_GRAYSCALE) > 0
+        np.testing.assert_array_equal(before[~hole], after[~hole])

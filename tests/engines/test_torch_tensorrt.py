@@ -1,0 +1,105 @@
+"""The Torch-TensorRT path with a stand-in for its compiler, which gives back what it was given: our steps, not its."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fake_tensorrt import fake_machine
+
+from lgnet_cli.engines.build import Order
+from lgnet_cli.engines.plan import Sidecar, here, parse_profile, write_plan
+from lgnet_cli.engines.torch import fill_with
+from lgnet_cli.engines.torch_tensorrt import TorchTensorRtEngine, compile_program
+from lgnet_cli.errors import ModelError
+from lgnet_cli.model import LGNet
+
+
+class StandIn:
+    """Satisfies what `torch_tensorrt.py` calls; test_tensorrt_names.py holds those calls to the real signatures."""
+
+    __version__ = "99.1"
+
+    def __init__(self) -> None:
+        self.compiled: dict[str, Any] = {}
+        self.dynamo = self
+
+    def Input(self, **shape: Any) -> dict[str, Any]:  # noqa: N802
+        return shape
+
+    def compile(self, program: Any, **settings: Any) -> Any:
+        self.compiled = settings
+        return program
+
+    def save(self, module: Any, path: str, *, output_format: str, arg_inputs: list[Any]) -> None:
+        assert output_format == "exported_program"
+        torch.export.save(module, path)
+
+    def load(self, path: str) -> Any:
+        return torch.export.load(path)
+
+
+@pytest.fixture(scope="module")
+def model() -> LGNet:
+    torch.manual_seed(0)
+    return LGNet(2).eval()
+
+
+@pytest.fixture(scope="module")
+def program(model: LGNet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StandIn, Sidecar]:
+    path, stand_in = tmp_path_factory.mktemp("program") / "w2.pt2", StandIn()
+    count = compile_program(stand_in, model, Order("fp16", parse_profile("2,2,3", "256"), level=4), path, device="cpu")
+    data = path.read_bytes()
+    sidecar = Sidecar(
+        plan_sha256=sha256(data).hexdigest(), plan_bytes=len(data), flavour="torch-tensorrt", version="99.1",
+        platform=here(), compute_capabilities=["8.9"], gpu="Fake GPU", cuda="13.0", batch=[2, 2, 3], side=[256] * 3,
+        tensors={}, precision="fp16", half_tensors=count.half, float_tensors=count.floating - count.half,
+        onnx_sha256="", weights="w2.safetensors", weights_sha256="1" * 64, lgnet="0.1",
+    )  # fmt: skip
+    write_plan(path, data, sidecar)
+    return path, stand_in, sidecar
+
+
+def test_settings_and_types_reach_the_compiler(program: tuple[Path, StandIn, Sidecar]) -> None:
+    _, stand_in, sidecar = program
+    image, mask = stand_in.compiled["arg_inputs"]
+    assert (image["min_shape"], image["max_shape"]) == ((2, 256, 256, 3), (3, 256, 256, 3))
+    assert (mask["opt_shape"], mask["dtype"], mask["shared_dims"]) == ((2, 256, 256), torch.uint8, {0: "n"})
+    assert stand_in.compiled["optimization_level"] == 4
+    assert sidecar.half_tensors / (sidecar.half_tensors + sidecar.float_tensors) > 0.6
+
+
+def test_it_splits_and_pads_and_agrees_with_the_model(program: tuple[Path, StandIn, Sidecar], model: LGNet) -> None:
+    path, stand_in, _ = program
+    engine = TorchTensorRtEngine(path, fake_machine(), stand_in, device="cpu")
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (4, 256, 256, 3), dtype=np.uint8)
+    mask = np.zeros((4, 256, 256), np.uint8)
+    mask[:, 64:128, 64:128] = 255
+    filled = engine.fill(image, mask)
+    np.testing.assert_array_equal(filled[mask == 0], image[mask == 0])
+    off = np.abs(filled.astype(int) - fill_with(model)(image, mask))[mask > 0]
+    assert off.mean() < 1  # half's rounding
+    engine.close()
+    engine.close()
+
+
+def test_what_is_wrong_is_said_before_anything_is_loaded(
+    program: tuple[Path, StandIn, Sidecar], tmp_path: Path
+) -> None:
+    path, stand_in, sidecar = program
+    copy = tmp_path / "w2.pt2"
+    cases: list[tuple[Callable[[bytes], bytes], Sidecar, str]] = [
+        (lambda data: data[:-1], sidecar, "cut off"),
+        (lambda data: data, replace(sidecar, version="2.13"), r"built by torch-tensorrt 2\.13; here is 99\.1"),
+        (lambda data: data, replace(sidecar, compute_capabilities=["9.0"]), r"for 9\.0 \(on Fake GPU\)"),
+        (lambda data: data, replace(sidecar, half_tensors=0), "called fp16"),
+    ]
+    for change, described, words in cases:
+        write_plan(copy, change(path.read_bytes()), described)
+        with pytest.raises(ModelError, match=words):
+            TorchTensorRtEngine(copy, fake_machine(), stand_in, device="cpu")

@@ -1,0 +1,459 @@
+"""A device, its driver and TensorRT as far as `engines/tensorrt_api.py` and `engines/libraries.py` say they are used.
+
+Work given to a stream is done when the stream is synchronised and not before, and fresh memory holds POISON: whoever
+reads a result too early, or reuses a buffer whose copy is still to come, gets wrong pixels. Every call asks for the
+context to be current on its thread, as CUDA does.
+"""
+
+import enum
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from lgnet_cli.engines.machine import Gpu, Machine
+from lgnet_cli.engines.protocol import Pixels
+from lgnet_cli.errors import MissingBackend
+from lgnet_cli.spec import FILLED, IMAGE, MASK
+
+POISON = 0xA5
+MAGIC = b"FAKEPLAN"
+Compute = Callable[[Pixels, Pixels], Pixels]
+
+
+def paint(image: Pixels, mask: Pixels) -> Pixels:
+    """A fill that tells images apart: holes get the inverse of their image's first pixel."""
+    return np.where(mask[..., None] != 0, 255 - image[:, :1, :1], image)
+
+
+class CudaError(Exception):
+    """As pycuda's: no subclass of RuntimeError."""
+
+
+class Stream:
+    def __init__(self, driver: "FakeDriver") -> None:
+        driver.need_context()
+        self.handle = len(driver.streams) + 1  # 0 is the default stream
+        self.queue: list[Callable[[], None]] = []
+        self.driver = driver
+        driver.streams.append(self)
+
+    def give(self, what: str, work: Callable[[], None]) -> None:
+        self.driver.need_context()
+        self.driver.events.append((what, self.handle))
+        self.queue.append(work)
+
+    def synchronize(self) -> "Stream":
+        self.driver.need_context()
+        self.driver.events.append(("synchronize", self.handle))
+        while self.queue:
+            self.queue.pop(0)()
+        return self
+
+
+class Context:
+    def __init__(self, driver: "FakeDriver") -> None:
+        self.driver = driver
+
+    def push(self) -> None:
+        assert not self.driver.detached
+        self.driver.stack().append(self)
+
+    def pop(self) -> None:
+        self.driver.stack().pop()
+
+    def detach(self) -> None:
+        assert not self.driver.detached
+        self.driver.detached = True
+
+
+class Allocation:
+    def __init__(self, driver: "FakeDriver", address: int) -> None:
+        self.driver, self.address = driver, address
+
+    def __int__(self) -> int:
+        return self.address
+
+    def free(self) -> None:
+        self.driver.need_context()
+        del self.driver.memory[self.address]
+
+
+class Device:
+    def __init__(self, driver: "FakeDriver") -> None:
+        self.driver = driver
+
+    def name(self) -> str:
+        return "Fake GPU"
+
+    def compute_capability(self) -> tuple[int, int]:
+        return 8, 9
+
+    def retain_primary_context(self) -> Context:
+        return Context(self.driver)
+
+
+class FakeDriver:
+    """Satisfies `Driver`. `fails` names calls that raise."""
+
+    def __init__(self) -> None:
+        self.memory: dict[int, Pixels] = {}
+        self.streams: list[Stream] = []
+        self.events: list[tuple[str, int]] = []
+        self.fails: set[str] = set()
+        self.detached = False
+        self._local = threading.local()
+
+    def stack(self) -> list[Context]:
+        self._local.__dict__.setdefault("stack", [])
+        return self._local.stack  # type: ignore[no-any-return]
+
+    def need_context(self) -> None:
+        assert self.stack(), "no context is current on this thread"
+        assert not self.detached
+
+    def init(self) -> None:
+        if "init" in self.fails:
+            raise CudaError("cuInit failed: no CUDA-capable device is detected")
+
+    def Device(self, index: int) -> Device:  # noqa: N802
+        assert index == 0
+        return Device(self)
+
+    def Stream(self) -> Stream:  # noqa: N802
+        return Stream(self)
+
+    def pagelocked_empty(self, shape: tuple[int, ...], dtype: type[np.uint8]) -> Pixels:
+        self.need_context()
+        return np.full(shape, POISON, dtype)
+
+    def mem_alloc(self, bytes: int) -> Allocation:
+        self.need_context()
+        if "mem_alloc" in self.fails:
+            raise CudaError("cuMemAlloc failed: out of memory")
+        address = 4096 * (len(self.memory) + 1)
+        self.memory[address] = np.full(bytes, POISON, np.uint8)
+        return Allocation(self, address)
+
+    def memcpy_htod_async(self, dest: int, src: Pixels, stream: Stream) -> None:
+        assert src.flags.c_contiguous
+
+        def copy() -> None:
+            self.memory[dest][: src.size] = src.reshape(-1)
+
+        stream.give("in", copy)
+
+    def memcpy_dtoh_async(self, dest: Pixels, src: int, stream: Stream) -> None:
+        if "memcpy_dtoh_async" in self.fails:
+            raise CudaError("cuMemcpyDtoHAsync failed: an illegal memory access was encountered")
+        assert dest.flags.c_contiguous
+
+        def copy() -> None:
+            dest.reshape(-1)[:] = self.memory[src][: dest.size]
+
+        stream.give("out", copy)
+
+
+class Kind(enum.Enum):
+    HALF = 1
+    FLOAT = 2
+    UINT8 = 3
+    OTHER = 4
+
+
+class Severity(enum.IntEnum):
+    INTERNAL_ERROR = 0
+    ERROR = 1
+    WARNING = 2
+    INFO = 3
+
+
+class ILogger:
+    Severity = Severity
+
+    def log(self, severity: Severity, message: str) -> None:
+        raise NotImplementedError
+
+
+class IProgressMonitor:
+    pass
+
+
+class Tensor:
+    def __init__(self, dtype: Kind) -> None:
+        self.dtype = dtype
+
+
+class Layer:
+    def __init__(self, name: str, type: str, outputs: list[Kind]) -> None:
+        self.name, self.type, self.num_outputs, self.outputs = name, type, len(outputs), outputs
+
+    def get_output(self, index: int) -> Tensor:
+        return Tensor(self.outputs[index])
+
+
+class Network:
+    def __init__(self) -> None:
+        self.layers: list[Layer] = []
+        self.graph = b""
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.layers)
+
+    def get_layer(self, index: int) -> Layer:
+        return self.layers[index]
+
+
+class Config:
+    def __init__(self, trt: "FakeTensorRT") -> None:
+        self.trt = trt
+        self.profile: dict[str, Any] = {}
+        self.builder_optimization_level = 3
+        self.progress_monitor: Any = None
+        self.pools: dict[str, int] = {}
+        self.cache = b""
+        self.capabilities: list[str] = []
+        self.num_compute_capabilities = 0
+
+    def add_optimization_profile(self, profile: "Shapes") -> int:
+        self.profile = profile.shapes
+        return 0
+
+    def set_memory_pool_limit(self, pool: str, pool_size: int) -> None:
+        self.pools[pool] = pool_size
+
+    def create_timing_cache(self, serialized_timing_cache: bytes) -> "Cache":
+        return Cache(serialized_timing_cache)
+
+    def set_timing_cache(self, cache: "Cache", ignore_mismatch: bool) -> bool:
+        self.cache = cache.data
+        return not ignore_mismatch and "set_timing_cache" not in self.trt.fails
+
+    def get_timing_cache(self) -> "Cache":
+        return Cache(self.cache + b"timed")
+
+    def set_compute_capability(self, compute_capability: str, index: int) -> bool:
+        self.capabilities.append(compute_capability)
+        return "set_compute_capability" not in self.trt.fails
+
+
+class Cache:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def serialize(self) -> bytes:
+        return self.data
+
+
+class Shapes:
+    def __init__(self) -> None:
+        self.shapes: dict[str, Any] = {}
+
+    def set_shape(self, name: str, min: Any, opt: Any, max: Any) -> None:
+        self.shapes[name] = [list(min), list(opt), list(max)]
+
+
+class Builder:
+    def __init__(self, trt: "FakeTensorRT", log: ILogger) -> None:
+        self.trt, self.log = trt, log
+
+    def create_network(self, flags: int) -> Network:
+        assert flags == 1 << 1, "strongly typed and nothing else"
+        return Network()
+
+    def create_builder_config(self) -> Config:
+        self.trt.config = Config(self.trt)
+        return self.trt.config
+
+    def create_optimization_profile(self) -> Shapes:
+        return Shapes()
+
+    def build_serialized_network(self, network: Network, config: Config) -> bytes | None:
+        monitor = config.progress_monitor
+        monitor.phase_start("Building", None, 2)
+        monitor.phase_start("Timing", "Building", 1)
+        going = monitor.step_complete("Timing", 0)
+        monitor.phase_finish("Timing")
+        monitor.phase_finish("Building")
+        for message in self.trt.says:
+            self.log.log(Severity.WARNING, message)
+        if not going or "build" in self.trt.fails:
+            return None
+        return plan_bytes(config.profile[IMAGE], network.graph)
+
+
+class OnnxParser:
+    def __init__(self, network: Network) -> None:
+        self.network, self.num_errors = network, 0
+
+    def parse_from_file(self, path: str) -> bool:
+        model = onnx.load(path)
+        self.network.graph = model.SerializeToString()
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+        kinds = {v.name: v.type.tensor_type.elem_type for v in [*inferred.value_info, *inferred.output]}
+        names = {onnx.TensorProto.FLOAT16: Kind.HALF, onnx.TensorProto.FLOAT: Kind.FLOAT}
+        for node in model.graph.node:
+            outputs = [names.get(kinds.get(name, 0), Kind.OTHER) for name in node.output]
+            self.network.layers.append(Layer(node.name, node.op_type, outputs))
+        return True
+
+    def get_error(self, index: int) -> Any:
+        raise AssertionError
+
+
+class ExecutionContext:
+    def __init__(self, engine: "Engine") -> None:
+        self.engine, self.trt = engine, engine.trt
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.addresses: dict[str, int] = {}
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        least, _, most = self.engine.profile[name]
+        inside = all(low <= extent <= high for low, extent, high in zip(least, shape, most, strict=True))
+        self.shapes[name] = shape
+        return inside and "set_input_shape" not in self.trt.fails
+
+    def set_tensor_address(self, name: str, memory: int) -> bool:
+        self.addresses[name] = memory
+        return "set_tensor_address" not in self.trt.fails
+
+    def infer_shapes(self) -> list[str]:
+        return ["image"] if "infer_shapes" in self.trt.fails else []
+
+    def execute_async_v3(self, stream_handle: int) -> bool:
+        if "execute_async_v3" in self.trt.fails:
+            self.trt.log.log(Severity.ERROR, "enqueueV3: out of memory")
+            return False
+        driver = self.trt.driver
+        shapes, addresses = dict(self.shapes), dict(self.addresses)  # taken when it is enqueued, as TensorRT does
+
+        def work() -> None:
+            inputs = [driver.memory[addresses[n]][: int(np.prod(shapes[n]))].reshape(shapes[n]) for n in (IMAGE, MASK)]
+            filled = self.engine.compute(*inputs)
+            driver.memory[addresses[FILLED]][: filled.size] = filled.reshape(-1)
+
+        driver.streams[stream_handle - 1].give("compute", work)
+        self.trt.batches.append(shapes[IMAGE])
+        return True
+
+
+class Engine:
+    num_io_tensors = 3
+
+    def __init__(self, trt: "FakeTensorRT", profile: list[Any], compute: Compute) -> None:
+        self.trt, self.compute = trt, compute
+        self.profile = {IMAGE: profile, MASK: [shape[:3] for shape in profile]}
+
+    def get_tensor_name(self, index: int) -> str:
+        return (IMAGE, MASK, FILLED if "foreign" not in self.trt.fails else "logits")[index]
+
+    def get_tensor_mode(self, name: str) -> str:
+        return "input" if name in (IMAGE, MASK) else "output"
+
+    def get_tensor_dtype(self, name: str) -> Kind:
+        return Kind.UINT8
+
+    def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[Any]:
+        return self.profile[name]
+
+    def create_execution_context(self) -> ExecutionContext | None:
+        self.trt.driver.need_context()
+        return None if "create_execution_context" in self.trt.fails else ExecutionContext(self)
+
+
+class Runtime:
+    def __init__(self, trt: "FakeTensorRT", log: ILogger) -> None:
+        self.trt, self.log = trt, log
+
+    def deserialize_cuda_engine(self, serialized_engine: bytes) -> Engine | None:
+        self.trt.deserialized += 1
+        if not serialized_engine.startswith(MAGIC):
+            self.log.log(Severity.ERROR, "Serialization assertion magicTagRead == kMAGIC_TAG failed")
+            return None
+        header, _, graph = serialized_engine.removeprefix(MAGIC).partition(b"\n")
+        runs_graph = graph and "wrong" not in self.trt.fails
+        return Engine(self.trt, json.loads(header), _through_onnxruntime(graph) if runs_graph else self.trt.compute)
+
+
+class Enumeration:
+    def __init__(self, *names: str) -> None:
+        for name in names:
+            setattr(self, name, name)
+
+
+class Flags(enum.IntEnum):
+    STRONGLY_TYPED = 1
+
+
+class FakeTensorRT:
+    """Satisfies `TensorRT`. `fails` names calls that give False or None (and "wrong": plans run `compute` instead of
+    their graph); `says` are warnings of the builder."""
+
+    DataType = Kind
+    ILogger, IProgressMonitor = ILogger, IProgressMonitor
+    LayerType = Enumeration("CONVOLUTION", "DECONVOLUTION")
+    MemoryPoolType = Enumeration("WORKSPACE")
+    NetworkDefinitionCreationFlag = Flags
+    ComputeCapability = Enumeration("SM75", "SM80", "SM86", "SM89", "SM120", "SM121")
+
+    class TensorIOMode:
+        INPUT = "input"
+
+    def __init__(self, driver: FakeDriver, compute: Compute = paint, version: str = "99.1") -> None:
+        self.__version__, self.__name__ = version, f"fake{id(self)}"
+        self.driver, self.compute = driver, compute
+        self.fails: set[str] = set()
+        self.says: list[str] = []
+        self.batches: list[tuple[int, ...]] = []
+        self.deserialized = 0
+        self.config: Config | None = None
+        self.log: Any = None
+
+    def Builder(self, log: ILogger) -> Builder:  # noqa: N802
+        return Builder(self, log)
+
+    def OnnxParser(self, network: Network, log: ILogger) -> OnnxParser:  # noqa: N802
+        return OnnxParser(network)
+
+    def Runtime(self, log: ILogger) -> Runtime:  # noqa: N802
+        self.log = log
+        return Runtime(self, log)
+
+
+def plan_bytes(profile: list[Any], graph: bytes = b"") -> bytes:
+    """A plan that the fake runs: by ONNX Runtime if it holds a graph, else by its own `compute`."""
+    return MAGIC + json.dumps(profile).encode() + b"\n" + graph
+
+
+def fake_machine(trt: FakeTensorRT | None = None, *, gpu: bool = True, missing: tuple[str, ...] = ()) -> Machine:
+    """A machine with the fake device, without what is in `missing`."""
+    used = trt or FakeTensorRT(FakeDriver())
+
+    def tensorrt(flavour: str) -> Any:
+        if flavour in missing:
+            raise MissingBackend(f"{flavour} cannot be used here", mend="install it")
+        return used
+
+    def driver() -> Any:
+        if "pycuda" in missing:
+            raise MissingBackend("running a plan takes pycuda", mend="install it")
+        used.driver.init()
+        return used.driver
+
+    device = Gpu("Fake GPU", "8.9", "13.0", 24 << 30) if gpu else None
+    return Machine(device, tensorrt, driver, lambda name: name not in missing)
+
+
+def _through_onnxruntime(graph: bytes) -> Compute:
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+
+    def compute(image: Pixels, mask: Pixels) -> Pixels:
+        filled = [session.run([FILLED], {IMAGE: image[i : i + 1], MASK: mask[i : i + 1]})[0] for i in range(len(image))]
+        return np.concatenate(filled)
+
+    return compute
