@@ -19,10 +19,11 @@ from .atomic import write_bytes
 from .engines.protocol import Engine
 from .errors import EngineError, FileError, LgnetError
 from .imaging.crops import MARGIN, Crop, HdMode, cut, plan, put
-from .imaging.files import decode, encode
+from .imaging.files import MAX_PIXELS, decode, encode
 from .imaging.masks import Hole, MaskOptions, read_mask
-from .imaging.pairs import Pair
 from .imaging.picture import Bytes8, Picture
+from .imaging.reading import file_limit, read_whole
+from .imaging.spool import Pair
 from .report import Record, Report, key_of
 
 AHEAD = 4
@@ -34,7 +35,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Settings:
-    """How to fill. Everything here but `batch` and `overwrite` shows in the output."""
+    """How to fill. Everything here shows in the output, but for the last three."""
 
     masks: MaskOptions = field(default_factory=MaskOptions)
     mode: HdMode = "crop"
@@ -43,6 +44,7 @@ class Settings:
     quality: int = 95  # of JPEG and lossy WebP, 1 to 100
     batch: int = 1  # crops a call of the engine, across images
     overwrite: bool = False  # do again what the report says is done
+    max_pixels: int = MAX_PIXELS  # of one image or mask; one that claims more fails before they are allocated
 
 
 @dataclass
@@ -95,7 +97,7 @@ def run(
         KeyboardInterrupt: after the images being written are whole and recorded; those before that stage are dropped.
     """
     started = time.perf_counter()
-    fixed = " ".join(map(str, (engine.info.weights_sha256, replace(settings, batch=0, overwrite=False))))
+    fixed = " ".join(map(str, (engine.info.weights_sha256, replace(settings, batch=0, overwrite=False, max_pixels=0))))
     pool = ThreadPoolExecutor(max_workers=min(4, max(2, len(os.sched_getaffinity(0)))), thread_name_prefix="lgnet")
 
     def todo() -> Iterator[Work]:
@@ -148,20 +150,26 @@ def _guarded(stage: Callable[..., None], work: Work, *rest: object) -> Work:
         stage(work, *rest)
     except LgnetError as error:
         work.record.error = str(error)
-    except OSError as error:
-        work.record.error = f"{error.filename}: {error.strerror}"
-    except Exception as error:  # a bug or a decoder's surprise: recorded with its trace, and the batch goes on
-        work.record.error = f"{work.pair.image}: unexpected {type(error).__name__}: {error}"
-        work.trace = traceback.format_exc()
+    except Exception as error:
+        _record_surprise(work, error)
     work.record.seconds += time.perf_counter() - started
     return work
 
 
+def _record_surprise(work: Work, error: Exception) -> None:
+    """A bug or a library's surprise: recorded with its trace, and the batch goes on."""
+    if isinstance(error, MemoryError):
+        work.record.error = f"{work.pair.image}: out of memory"
+        return
+    work.record.error = f"{work.pair.image}: unexpected {type(error).__name__}: {error}"
+    work.trace = "".join(traceback.format_exception(error))
+
+
 def _read(work: Work, settings: Settings, max_pixels: int) -> None:
     """Decode image and mask, and cut the crops."""
-    data = work.pair.image.read_bytes()
-    picture = decode(data, work.pair.image)
-    hole = read_mask(work.pair.mask, picture, settings.masks)
+    data = read_whole(work.pair.image, file_limit(settings.max_pixels))
+    picture = decode(data, work.pair.image, settings.max_pixels)
+    hole = read_mask(work.pair.mask, picture, settings.masks, settings.max_pixels)
     work.record.width, work.record.height = picture.width, picture.height
     work.record.hole_share = round(float(hole.mean()), 6)
     work.crops = plan(hole, mode=settings.mode, margin=settings.margin)
@@ -210,13 +218,13 @@ def _is_filled(work: Work) -> bool:
 
 def _fill(engine: Engine, queue: list[tuple[Work, int]]) -> None:
     """One call of the engine; a batch that fails is halved and tried again, down to the crop that fails alone."""
-    images, masks = (np.stack(arrays) for arrays in zip(*(work.inputs[i] for work, i in queue), strict=True))
     started = time.perf_counter()
     try:
+        images, masks = (np.stack(arrays) for arrays in zip(*(work.inputs[i] for work, i in queue), strict=True))
         results = engine.fill(images, masks)
-    except EngineError as error:
+    except Exception as error:  # its own EngineError, MemoryError, or a bug, which need not end the batch either
         if len(queue) == 1:
-            queue[0][0].record.error = f"{queue[0][0].pair.image}: {error}"
+            _record_failure(queue[0][0], error)
             return
         for half in (queue[: len(queue) // 2], queue[len(queue) // 2 :]):
             _fill(engine, half)
@@ -226,12 +234,23 @@ def _fill(engine: Engine, queue: list[tuple[Work, int]]) -> None:
         work.record.seconds += (time.perf_counter() - started) / len(queue)
 
 
+def _record_failure(work: Work, error: Exception) -> None:
+    if isinstance(error, EngineError):
+        work.record.error = f"{work.pair.image}: {error}"
+    else:
+        _record_surprise(work, error)
+
+
 def _finish(work: Work, settings: Settings, report: Report) -> Work:
     """Paste, encode, write, and record; then let go of the pixels."""
     _guarded(_write, work, settings)
     work.record.status = "failed" if work.record.error else "copied" if not work.crops else "filled"
     work.record.seconds = round(work.record.seconds, 4)
-    report.add(work.record)
+    try:
+        report.add(work.record)
+    except FileError as error:  # the output is there, but the next run will not know: it is not done
+        work.record.status = "failed"
+        work.record.error = "; ".join(filter(None, (work.record.error, str(error))))
     work.picture, work.hole, work.original = None, None, b""
     return work
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from lgnet_cli.errors import MaskError
 from lgnet_cli.spec import HOLE
 
-from .files import decode
+from .files import MAX_PIXELS, decode
 from .picture import Bytes8, Picture, to_rgb, upright
+from .reading import file_limit, read_whole
 
 Hole = NDArray[np.bool_]
 
@@ -28,7 +29,7 @@ class MaskOptions:
     resize: bool = False  # bring a mask of another size to the image's, nearest neighbour
 
 
-def read_mask(path: Path, image: Picture, options: MaskOptions) -> Hole:
+def read_mask(path: Path, image: Picture, options: MaskOptions, max_pixels: int = MAX_PIXELS) -> Hole:
     """The holes of `image`, (H, W) bool.
 
     A mask is turned upright by its own EXIF orientation. One that has none, and whose size is that of the image's
@@ -38,12 +39,13 @@ def read_mask(path: Path, image: Picture, options: MaskOptions) -> Hole:
         path: the mask file.
         image: the upright photo.
         options: see MaskOptions.
+        max_pixels: a mask that claims more is refused before they are allocated.
 
     Raises:
         FileError: the mask cannot be read.
         MaskError: it has another size than the image, or says nothing in the channel asked for.
     """
-    mask = decode(path.read_bytes(), path)
+    mask = decode(read_whole(path, file_limit(max_pixels)), path, max_pixels)
     white = _white(mask, path, options)
     size = (image.width, image.height)
     if size != (mask.width, mask.height) == image.stored_size:
