@@ -212,7 +212,7 @@ def _is_covered(image: Image.Image) -> bool:
     tiles = image.tile  # type: ignore[attr-defined]
     ends = sum(x >= width and y >= height for _, (_, _, x, y), *_ in tiles)
     separate = tags.get(284) == 2 and tiles[0][0] == "raw"  # libtiff sees to it by itself
-    return ends >= (len(image.getbands()) if separate else 1)
+    return bool(ends >= (len(image.getbands()) if separate else 1))
 
 
 def _metadata_of_tiff(data: bytes, path: Path) -> tuple[bytes, bytes, int]:

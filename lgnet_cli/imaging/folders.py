@@ -30,21 +30,24 @@ def names(folder: Path) -> Names:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name[0] != "." and entry.name != IGNORED:
+                if entry.name[0] == "." or entry.name == IGNORED:
+                    continue
+                if entry.is_file(follow_symlinks=False):  # without asking the disk again, so first
+                    found.files.append(entry.name)
+                else:
                     _sort_in(entry, found)
     except FileNotFoundError:
         pass
-    except OSError as error:
+    except OSError as error:  # of the folder, or of an entry whose kind only a look at it would tell
         found.odd.append((LOCKED, f": {error.strerror}"))
     return found
 
 
 def _sort_in(entry: "os.DirEntry[str]", found: Names) -> None:
     try:
-        if entry.is_file():  # for all but links without asking the disk again
+        if entry.is_file():
             found.files.append(entry.name)
-            if entry.is_symlink():
-                found.links.append(entry.name)
+            found.links.append(entry.name)
         elif entry.is_dir():
             if entry.is_symlink():
                 found.odd.append((LINK, entry.name))

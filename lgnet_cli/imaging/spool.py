@@ -28,10 +28,10 @@ class Pairs:
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (it lives as long as this)
         self._count = 0
 
-    def add(self, *names: str) -> None:
-        """Append an image, its mask and its output, by their paths below the three folders."""
-        self._file.write(b"".join(os.fsencode(name) + b"\0" for name in names))
-        self._count += 1
+    def add(self, names: list[str]) -> None:
+        """Append jobs: an image, its mask and its output in turn, by their paths below the three folders."""
+        self._file.write(os.fsencode("\0".join([*names, ""]) if names else ""))
+        self._count += len(names) // 3
 
     def __len__(self) -> int:
         return self._count

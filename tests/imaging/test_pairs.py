@@ -288,8 +288,9 @@ def test_a_plan_of_many_reads_the_same_twice_and_in_turns(tmp_path: Path) -> Non
     """Beyond what is kept in memory; blocks of the file cut names in two."""
     pairs = Pairs(tmp_path, tmp_path / "m", tmp_path / "o")
     names = [f"{'sub/' * (i % 9)}new\nline {i}" + os.fsdecode(b"\xff") for i in range(9000)]
-    for name in names:
-        pairs.add(name, name, name)
+    pairs.add([])  # a folder without images
+    pairs.add([name for name in names[:5] for _ in range(3)])
+    pairs.add([name for name in names[5:] for _ in range(3)])
     assert len(pairs) == 9000
     for name, one, other in zip(names, pairs, pairs, strict=True):
         assert one == other == Pair(tmp_path / name, tmp_path / "m" / name, tmp_path / "o" / name)
