@@ -18,12 +18,8 @@ from .imaging.masks import MaskOptions
 from .imaging.pairs import Plan, make_plan
 from .interruption import interrupt_on_signals
 from .lock import locked
-from .pipeline import Settings, Summary, run
+from .pipeline import SWITCH_SECONDS, Settings, Summary, run
 from .report import Record, Report, reports_in
-
-SWITCH_SECONDS = 0.0005
-"""How long a decoding thread may keep the interpreter while the engine's thread wants it back. At Python's own 0.005 a
-batch of small images reached 85 % of the bare engine's rate, at this 90 %."""
 
 INTERRUPTED = "interrupted; the same command goes on where it stopped"
 

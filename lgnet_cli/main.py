@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
-from .commands import weights
+from .commands import bench, weights
 from .commands.shared import Verbose
 from .errors import ExitCode, Interrupted, LgnetError, UsageError
 
@@ -37,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(weights.app, name="weights")
+app.add_typer(bench.app, name="bench")
 
 
 class Polarity(str, Enum):

@@ -32,7 +32,7 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "engines.torch": {"model", "weights.header", "engines.protocol", "engines.export"},
     "engines.onnxruntime": {"engines.protocol"},
     "engines.openvino": {"engines.protocol"},
-    "benchmarks": {"engines", "pipeline", "imaging", "model", "weights"},
+    "benchmarks": {"engines", "pipeline", "report", "imaging", "model", "weights"},
 }
 
 

@@ -75,13 +75,20 @@ def _white(mask: Picture, path: Path, options: MaskOptions) -> Hole:
         if alpha is None:
             raise MaskError(f"{path}: has no alpha channel", mend="leave out --mask-from alpha")
         return alpha < options.threshold
-    luminance = cv2.cvtColor(to_rgb(mask.pixels, mask.kind), cv2.COLOR_RGB2GRAY)
+    luminance = _luminance(mask)
     if alpha is not None and luminance.min() == luminance.max() and alpha.min() != alpha.max():
         raise MaskError(
             f"{path}: one colour everywhere, only its alpha channel varies",
             mend="if transparent means hole, as editors export it: --mask-from alpha",
         )
     return np.asarray(luminance >= options.threshold)
+
+
+def _luminance(mask: Picture) -> Bytes8:
+    """(H, W) uint8. A grey mask's own values, for which colours would take four times its memory."""
+    if mask.kind == "grey" and mask.pixels.dtype == np.uint8:
+        return np.asarray(mask.pixels[:, :, 0])
+    return np.asarray(cv2.cvtColor(to_rgb(mask.pixels, mask.kind), cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _resized(white: Hole, size: tuple[int, int], path: Path, options: MaskOptions) -> Hole:

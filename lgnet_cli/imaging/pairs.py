@@ -123,7 +123,8 @@ def _match_one(plan: Plan, image: Path, result: Path | None, asked: _Question) -
 
 def _match_folder(plan: Plan, below: str, here: Names, drawn: Names, asked: _Question) -> int:
     """Match the files of one folder; how many images it has. (Two names cost 5 us, so that 200,000 are no wait.)"""
-    masks, used, targets, jobs = _by_stem(drawn), set(), [], []
+    jobs: list[str] = []
+    masks, used, targets = _by_stem(drawn), set(), []
     start = below + os.sep if below else ""
     for name in sorted(here.files):
         stem, suffix = split(name)
