@@ -107,6 +107,7 @@ def _decode_and_encode(image: Path, masks: Path, out: Path) -> None:
     pixels = cv2.imdecode(np.frombuffer(image.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     mask = (masks / image.name).with_suffix(".png").read_bytes()
     cv2.imdecode(np.frombuffer(mask, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None
     options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR]
     _, data = cv2.imencode(".jpg", pixels, [*options, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444])
     (out / image.name).write_bytes(data.tobytes())

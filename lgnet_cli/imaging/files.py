@@ -39,6 +39,8 @@ KINDS: dict[str, Kind] = {"1": "grey", "L": "grey", "I;16": "grey", "LA": "grey+
                           "CMYK": "cmyk"}  # fmt: skip
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it cannot read, we report by name
+# The same of Pillow's warnings. Once and for all: warnings.catch_warnings is not made for threads.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 Image.MAX_IMAGE_PIXELS = None  # our own limit is checked for every library, and is an error, not a warning
 
 
@@ -58,9 +60,7 @@ class Header:
 def read_header(data: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Header:
     """Raises FileError: not an image we read, several frames, samples of another kind, or too many pixels."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _header(_open(data, path), path, data, max_pixels)
+        return _header(_open(data, path), path, data, max_pixels)
     except BROKEN as error:  # looking for a second frame reads its header
         raise FileError(f"{path}: not a readable image") from error
 
@@ -136,9 +136,7 @@ def encode(picture: Picture, fmt: str, quality: int) -> bytes | memoryview:
 
 def _open(data: bytes, path: Path) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Image.open(io.BytesIO(data))
+        return Image.open(io.BytesIO(data))
     except BROKEN as error:
         raise FileError(f"{path}: is empty" if not data else f"{path}: not a readable image") from error
 
@@ -184,9 +182,7 @@ def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
     try:
         if header.format == "TIFF" and not _is_covered(image):
             raise FileError(f"{path}: damaged; parts of its pixels are missing")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image.load()
+        image.load()
     except BROKEN as error:
         raise FileError(f"{path}: damaged or cut off; its pixels cannot be decoded") from error
     if header.format == "TIFF":  # Pillow turns it upright while it loads
@@ -217,9 +213,7 @@ def _is_covered(image: Image.Image) -> bool:
 
 def _metadata_of_tiff(data: bytes, path: Path) -> tuple[bytes, bytes, int]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return tiff_metadata(_open(data, path))
+        return tiff_metadata(_open(data, path))
     except BROKEN as error:
         raise FileError(f"{path}: its metadata are broken", mend=f"remove them: exiftool -all= {path}") from error
 
