@@ -1,16 +1,33 @@
 """Files that appear whole or not at all."""
 
 import os
+import platform
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-TEMPORARY_PREFIX = ".lgnet-"
-"""Of the files that are not yet what they will be; one that outlives its process may be deleted."""
+LONGEST_SUFFIX = 16
+"""Bytes. A temporary file ends as its target does, for whoever goes by suffixes, but must not get too long a name."""
 
 _UMASK = os.umask(0o022)  # it can only be read by setting it, so once, before there are threads
 os.umask(_UMASK)
+
+
+def temporary_prefix(host: str | None = None, pid: int | None = None) -> str:
+    """How the names of a process's unfinished files begin; of this one, unless told otherwise."""
+    return f".lgnet-{(host or platform.node())[:64]}-{pid or os.getpid()}-"
+
+
+def remove_leftovers(folder: Path, host: str, pid: int) -> int:
+    """Delete what a process that is gone left unfinished anywhere below `folder`; how many files that were."""
+    start, count = temporary_prefix(host, pid), 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(start):
+                Path(parent, name).unlink(missing_ok=True)
+                count += 1
+    return count
 
 
 @contextmanager
@@ -19,7 +36,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     If the block raises, `path` is as it was and the temporary file is gone. Raises OSError (disk full, no permission).
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=path.suffix)
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(), suffix=suffix)
     os.close(descriptor)
     temporary = Path(name)
     try:

@@ -1,14 +1,12 @@
 """`lgnet inpaint` around the pipeline: checks before the model loads, progress, and the summary."""
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,12 +17,15 @@ from .escape import printable as _printable
 from .imaging.formats import SUFFIXES
 from .imaging.masks import MaskOptions
 from .imaging.pairs import Plan, make_plan
-from .pipeline import Settings, Summary, run
-from .report import NAME, Record, Report
+from .interruption import interrupt_on_signals
+from .lock import locked
+from .pipeline import SWITCH_SECONDS, Settings, Summary, run
+from .report import Record, Report, reports_in
 
-SWITCH_SECONDS = 0.0005
-"""How long a decoding thread may keep the interpreter while the engine's thread wants it back. At Python's own 0.005 a
-batch of small images reached 85 % of the bare engine's rate, at this 90 %."""
+INTERRUPTED = "interrupted; the same command goes on where it stopped"
+
+REDRAWN = 0.1
+"""Seconds between two changes of the progress bar: drawing costs more than passing over an image that is done."""
 
 SHOWN = 10
 """Paths listed of each problem before the rest is counted."""
@@ -52,6 +53,8 @@ class Job:
     margin: int
     format: str | None
     quality: int
+    max_pixels: int
+    shard: tuple[int, int] | None
     allow_missing: bool
     overwrite: bool
     dry_run: bool
@@ -62,26 +65,40 @@ class Job:
 
 def run_job(job: Job) -> None:
     """Check, load, fill, sum up. Raises LgnetError with the exit code of what went wrong."""
+    interrupt_on_signals(INTERRUPTED)
     console = Console(stderr=True, highlight=False, quiet=job.json, soft_wrap=True)
     single = job.out.suffix.lower() in SUFFIXES and Path(job.images).is_file() and not job.out.is_dir()
     if job.weights and job.engine:
         raise UsageError("--weights and --engine exclude each other", mend="an engine carries its weights")
     if job.page and single:
         raise UsageError("--report shows a folder of results", mend=f"give a folder: -o {job.out.with_suffix('')}/")
-    plan = make_plan(job.images, job.masks, job.out, job.format)
-    _check(plan, job, single, console)
+    try:
+        plan = make_plan(job.images, job.masks, job.out, job.format, job.shard)
+        _check(plan, job, single, console)
+    except (OSError, RuntimeError) as error:  # IMAGES, MASKS or OUT behind a locked folder, or in a loop of links
+        raise UsageError(f"refused before anything was done: {error}") from error
     if job.dry_run:
         for pair in plan.pairs:
-            print(f"{pair.image} + {pair.mask} -> {pair.output}")
+            print(_printable(f"{pair.image} + {pair.mask} -> {pair.output}"))
         return
-    _fill(plan, job, SUFFIXES[job.out.suffix.lower()] if single else job.format, None if single else job.out, console)
+    if single:
+        _fill(plan, job, SUFFIXES[job.out.suffix.lower()], None, console)
+        return
+    try:
+        job.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{job.out}: cannot be made: {error.strerror}", mend="give another folder: -o") from error
+    with locked(job.out, job.shard) as dead:
+        if dead:
+            console.print(f"the run before was killed ({dead}); what it left unfinished is gone", markup=False)
+        _fill(plan, job, job.format, job.out, console)
 
 
 def _check(plan: Plan, job: Job, single: bool, console: Console) -> None:
     """Show all that is wrong at once, then refuse or go on without it. Nothing has been loaded or written yet."""
     if job.out.exists() and not job.out.is_dir() and not single:
         plan.fatal["OUT is a file"] = [str(job.out)]
-    if not job.overwrite and (single or not (job.out / NAME).exists()):
+    if not job.overwrite and (single or (_has_content(job.out) and not reports_in(job.out))):
         existing = [str(pair.output) for pair in plan.pairs if pair.output.exists()]
         if existing:
             plan.fatal["output exists, and no report says that lgnet made it; --overwrite replaces it"] = existing
@@ -95,7 +112,7 @@ def _check(plan: Plan, job: Job, single: bool, console: Console) -> None:
     listed = "; ".join(f"{headline} ({len(paths)})" for headline, paths in refused.items())
     if plan.fatal:
         raise UsageError(f"refused before anything was done: {listed}")
-    if not plan.pairs:
+    if not plan.matched:
         raise NothingToDo(
             f"no image of {job.images} has a mask in {job.masks}: {listed}" if listed else "nothing to do"
         )
@@ -110,18 +127,17 @@ def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, 
         f"back end: {choice.name}, {choice.why} ({engine.info.device}, {engine.info.precision})", markup=False
     )
     masks = MaskOptions(job.polarity, job.threshold, job.mask_source, job.dilate, job.resize_masks)  # type: ignore[arg-type]
-    settings = Settings(masks, job.mode, job.margin, output_format, job.quality, job.batch, job.overwrite)  # type: ignore[arg-type]
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-    report, summary = Report(folder), Summary()
-    _interrupt_on_sigterm()
+    settings = Settings(
+        masks, job.mode, job.margin, output_format, job.quality, job.batch, job.overwrite, job.max_pixels  # type: ignore[arg-type]
+    )  # fmt: skip
+    report, summary = Report(folder, job.shard), Summary()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         with _progress(console, len(plan.pairs), job) as on_done:
             run(plan.pairs, engine, settings, report, summary, on_done)
     except KeyboardInterrupt:
         _sum_up(summary, job, console)
-        raise Interrupted("interrupted; the same command goes on where it stopped") from None
+        raise Interrupted(INTERRUPTED) from None
     finally:
         report.close()
         engine.close()
@@ -131,7 +147,7 @@ def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, 
 
         console.print(f"the pictures: {write_batch_page(folder, masks)}", markup=False)
     if summary.failed:
-        where = f"; see {folder / NAME}" if folder else ""
+        where = f"; see {report.path}" if folder else ""
         raise FileError(f"{summary.failed} of {len(plan.pairs)} images failed{where}")
 
 
@@ -141,14 +157,18 @@ def _progress(console: Console, total: int, job: Job) -> Iterator[Callable[[Reco
     columns = [BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn()]
     bar = Progress(*columns, console=console, disable=not console.is_terminal or job.json, transient=True)
     task, started = bar.add_task("", total=total, rate=""), time.perf_counter()
+    done, drawn = 0, started
 
     def on_done(record: Record | None, trace: str) -> None:
+        nonlocal done, drawn
         if record and record.error:
             bar.console.print(f"failed: {_printable(record.error)}", markup=False)
         if trace and job.verbose:
             bar.console.print(trace, markup=False)
-        done = bar.tasks[task].completed + 1
-        bar.update(task, advance=1, rate=f"{done / (time.perf_counter() - started):.1f} images/s")
+        done, now = done + 1, time.perf_counter()
+        if now - drawn > REDRAWN or done == total:
+            drawn = now
+            bar.update(task, completed=done, rate=f"{done / (now - started):.1f} images/s")
 
     with bar:
         yield on_done
@@ -167,10 +187,5 @@ def _sum_up(summary: Summary, job: Job, console: Console) -> None:
     )
 
 
-def _interrupt_on_sigterm() -> None:
-    """Let a polite kill end the batch as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
+def _has_content(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())

@@ -12,7 +12,7 @@ from . import __version__
 from .commands import bench, training, weights
 from .commands import engine as engines
 from .commands.shared import Verbose
-from .errors import ExitCode, Interrupted, LgnetError
+from .errors import ExitCode, Interrupted, LgnetError, UsageError
 
 EXIT_CODES = """Exit codes: 0 all done, 1 unexpected, 2 usage, 3 some images failed, 4 nothing to do or nothing matched,
 5 model or engine unusable, 6 training stopped, 130 interrupted."""
@@ -133,6 +133,8 @@ def inpaint(
     crop_margin: Annotated[int, typer.Option(min=0, max=4096, help="Pixels around each group of holes.")] = 64,
     format: Annotated[Format | None, typer.Option(help="Output format; each input's own if left out.")] = None,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and lossy WebP.")] = 95,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger images unread.")] = 500_000_000,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Do the I-th of N disjoint shares.")] = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Skip what cannot be matched.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is done already.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Match and check, fill nothing.")] = False,
@@ -151,7 +153,16 @@ def inpaint(
         Job(
             images, masks, out, weights, engine, trust_engine, backend, threads, batch, mask_polarity.value,
             mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin,
-            FORMATS[format] if format else None, quality, allow_missing, overwrite, dry_run, report, json,
-            verbose,
+            FORMATS[format] if format else None, quality, max_pixels, _parsed(shard), allow_missing, overwrite,
+            dry_run, report, json, verbose,
         )
     )  # fmt: skip
+
+
+def _parsed(shard: str | None) -> tuple[int, int] | None:
+    if shard is None:
+        return None
+    i, _, n = shard.partition("/")
+    if not (i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
+        raise UsageError(f"--shard {shard}: expected I/N with I from 1 to N, such as 3/8")
+    return int(i), int(n)

@@ -1,16 +1,31 @@
 """OUT/lgnet-report.jsonl: a line for every image, written when the image is done, read when the batch is run again."""
 
+import errno
 import hashlib
 import json
+import os
 import threading
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-from .imaging.pairs import Pair
+import numpy as np
 
-NAME = "lgnet-report.jsonl"
+from .errors import FileError, UsageError
+from .imaging.spool import Pair
+
+STEM = "lgnet-report"
+NAME = f"{STEM}.jsonl"
+
+LONGEST_LINE = 1 << 16
+"""Characters: three paths of 4,096 bytes, escaped, and more. A longer line is nobody's record."""
+
+NEEDED = {"output": str, "key": str, "bytes": int, "status": str}
+"""Of a record, to resume from it."""
 
 
 @dataclass
@@ -34,41 +49,84 @@ class Record:
 class Report:
     """The report of one OUT folder, open for appending. Lines come whole: one write each, under a lock."""
 
-    def __init__(self, folder: Path | None) -> None:
-        """Open or make the report in `folder`; None keeps records in memory only."""
+    def __init__(self, folder: Path | None, shard: tuple[int, int] | None = None) -> None:
+        """Open or make the report in `folder`, that of one share of the work if `shard` is (i, n).
+
+        What was done before is taken from the reports of all shares. None for a folder keeps nothing.
+
+        Raises:
+            UsageError: the report cannot be read or written.
+        """
         self._lock = threading.Lock()
-        self._file: IO[str] | None = None
-        self._done: dict[str, tuple[str, int]] = {}  # output: (key, bytes)
-        if folder:
-            path = folder / NAME
-            self._done = {r["output"]: (r["key"], r["bytes"]) for r in _lines(path) if r["status"] != "failed"}
-            self._file = path.open("a+", encoding="ascii")
-            _end_last_line(self._file)
+        self._descriptor: int | None = None
+        self._done = _Done()
+        if not folder:
+            return
+        self.path = folder / (f"{STEM}-{shard[0]}-of-{shard[1]}.jsonl" if shard else NAME)
+        try:
+            for path in reports_in(folder):
+                self._done.take(path)
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            _end_last_line(self._descriptor)
+        except OSError as error:
+            raise UsageError(f"{error.filename or self.path}: {error.strerror}", mend="mend or move it") from error
+        self._done.sort()
 
     def add(self, record: Record) -> None:
-        """Append one line. Safe to call from several threads."""
-        if self._file:
-            line = json.dumps(asdict(record)) + "\n"  # ASCII: names that are no Unicode survive as escapes
-            with self._lock:
-                self._file.write(line)
-                self._file.flush()
+        """Append one line, whole or not at all. Safe to call from several threads. Raises FileError (disk full)."""
+        if self._descriptor is None:
+            return
+        line = (json.dumps(asdict(record)) + "\n").encode()  # ASCII: names that are no Unicode survive as escapes
+        with self._lock:
+            end = os.fstat(self._descriptor).st_size
+            try:
+                if os.write(self._descriptor, line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError as error:
+                with suppress(OSError):
+                    os.truncate(self._descriptor, end)
+                raise FileError(f"{self.path}: cannot be written: {error.strerror}") from error
 
     def is_done(self, pair: Pair, key: str) -> bool:
-        """Whether the report says that `pair` was done with the same inputs and settings, and the file bears it out."""
-        if self._done.get(str(pair.output)) is None or self._done[str(pair.output)][0] != key:
+        """Whether a report says that `pair` was done with the same inputs and settings, and the file bears it out."""
+        said = self._done.of(str(pair.output))
+        if said is None:
             return False
         try:
-            return pair.output.stat().st_size == self._done[str(pair.output)][1]
+            return said == hash((key, pair.output.stat().st_size))
         except OSError:
             return False
 
-    def knows(self, output: Path) -> bool:
-        """Whether `output` was written by an earlier run."""
-        return str(output) in self._done
-
     def close(self) -> None:
-        if self._file:
-            self._file.close()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class _Done:
+    """{output: what its last line says}, 16 bytes each: of a hundred thousand lines only hashes are kept."""
+
+    def __init__(self) -> None:
+        self._outputs, self._facts = array("q"), array("q")
+
+    def take(self, path: Path) -> None:
+        for record in _lines(path):
+            self._outputs.append(hash(record["output"]))
+            self._facts.append(hash((record["key"], record["bytes"] if record["status"] != "failed" else -1)))
+
+    def sort(self) -> None:
+        """Call once, after everything was taken: then `of` works."""
+        order = np.argsort(np.asarray(self._outputs), kind="stable")  # a later line stays behind an earlier one
+        self._outputs, self._facts = (array("q", np.asarray(a)[order].tobytes()) for a in (self._outputs, self._facts))
+
+    def of(self, output: str) -> int | None:
+        at = bisect_right(self._outputs, hash(output)) - 1
+        return self._facts[at] if at >= 0 and self._outputs[at] == hash(output) else None
+
+
+def reports_in(folder: Path) -> list[Path]:
+    """The reports of earlier runs, of the whole and of shares, the last written last."""
+    return sorted(folder.glob(f"{STEM}*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
 
 
 def records(path: Path) -> Iterator[Record]:
@@ -89,24 +147,20 @@ def key_of(pair: Pair, settings: str) -> str:
     return hashlib.sha256("\0".join(facts).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def _lines(path: Path) -> Iterator[dict]:  # type: ignore[type-arg]
-    """The report's whole lines; one that was cut off when a machine went down is passed over, and done again."""
-    if not path.is_file():
-        return
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """A report's whole lines; one that was cut off when a machine went down is passed over, and done again."""
     with path.open(encoding="ascii", errors="replace") as file:
-        for line in file:
+        while line := file.readline(LONGEST_LINE):
             try:
                 record = json.loads(line)
-                if {"output", "key", "bytes", "status"} <= record.keys():
-                    yield record
-            except (ValueError, AttributeError):
+            except (ValueError, RecursionError):
                 continue
+            if isinstance(record, dict) and all(isinstance(record.get(n), kind) for n, kind in NEEDED.items()):
+                yield record
 
 
-def _end_last_line(file: IO[str]) -> None:
+def _end_last_line(descriptor: int) -> None:
     """A cut-off last line must not swallow the next record."""
-    end = file.seek(0, 2)
-    if end:
-        file.seek(end - 1)
-        if file.read(1) != "\n":
-            file.write("\n")
+    end = os.fstat(descriptor).st_size
+    if end and os.pread(descriptor, 1, end - 1) != b"\n":
+        os.write(descriptor, b"\n")

@@ -264,10 +264,26 @@ def test_verbose_shows_the_traceback_and_nothing_else_does(folders: Folders, tmp
     assert "Traceback" in lgnet(*arguments, "--verbose").stderr
 
 
+def test_shards_together_are_the_whole(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
+    images, masks = folders(5)
+    assert lgnet("inpaint", images, masks, "-o", tmp_path / "whole").returncode == 0
+    out = tmp_path / "out"
+    done = [
+        json.loads(lgnet("inpaint", images, masks, "-o", out, "--shard", f"{i}/2", "--json").stdout) for i in (1, 2)
+    ]
+    assert sum(summary["filled"] for summary in done) == 5
+    assert {p.name: p.read_bytes() for p in out.glob("*.png")} == {
+        p.name: p.read_bytes() for p in (tmp_path / "whole").glob("*.png")
+    }
+    assert json.loads(lgnet("inpaint", images, masks, "-o", out, "--json").stdout)["skipped"] == 5
+    assert lgnet("inpaint", images, masks, "-o", out, "--shard", "3/2").returncode == 2
+
+
 def test_every_command_has_an_example_in_its_help(lgnet: Command) -> None:
     commands = [["inpaint"], ["weights", "import"], ["weights", "export"], ["weights", "show"], ["weights", "list"]]
     commands += [["bench"], ["bench", "latency"], ["bench", "quality"], ["train"], ["masks"]]
     commands += [["build-engine"], ["doctor"]]
+    commands += [["bench", "pipeline"]]
     for command in commands:
         assert f"lgnet {' '.join(command)}" in lgnet(*command, "--help").stdout.split("Example:")[1]
     assert "130 interrupted" in " ".join(lgnet("--help").stdout.split())

@@ -1,7 +1,8 @@
 """The batch with an engine that paints: order, batches, faults, resume."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -10,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fakes import PaintEngine, SmallMemoryEngine
+from lgnet_cli.errors import EngineError
 from lgnet_cli.imaging.masks import MaskOptions
-from lgnet_cli.imaging.pairs import Pair, make_plan
+from lgnet_cli.imaging.pairs import make_plan
+from lgnet_cli.imaging.spool import Pair, Pairs
 from lgnet_cli.pipeline import Settings, Summary, run
 from lgnet_cli.report import NAME, Record, Report
 
@@ -19,7 +22,7 @@ Folders = Callable[..., tuple[Path, Path]]
 
 
 def fill(
-    pairs: list[Pair], out: Path, engine: PaintEngine | None = None, **options: object
+    pairs: Iterable[Pair], out: Path, engine: PaintEngine | None = None, **options: object
 ) -> tuple[Summary, list[Record | None], PaintEngine]:
     """Run a batch; (summary, records in the order they came, engine)."""
     engine, summary, records = engine or PaintEngine(), Summary(), []
@@ -32,7 +35,7 @@ def fill(
     return summary, records, engine
 
 
-def plan(images: Path, masks: Path, out: Path) -> list[Pair]:
+def plan(images: Path, masks: Path, out: Path) -> Pairs:
     return make_plan(str(images), masks, out).pairs
 
 
@@ -119,6 +122,29 @@ def test_an_engine_that_cannot_fill_one_fails_each_image_alone(folders: Folders,
     assert summary.failed == 2
     assert all("out of memory" in r.error and r.input in r.error for r in records if r)
     assert [p.name for p in out.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("error", [EngineError("out of memory"), MemoryError(), ValueError("a bug")])
+def test_one_image_too_many_costs_the_others_nothing(folders: Folders, tmp_path: Path, error: Exception) -> None:
+    """8 in a call, of which the sixth cannot be: 8, 4, 4, 2, 1, 1, 2 are tried, and it fails alone."""
+    images, masks = folders(8)
+    poison = cv2.imread(str(images / "005.png"))[0, 0, ::-1]
+
+    class Picky(PaintEngine):
+        tried: ClassVar[list[int]] = []
+
+        def fill(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+            self.tried.append(len(image))
+            if (image[:, 0, 0] == poison).all(axis=1).any():
+                raise error
+            return super().fill(image, mask)
+
+    Picky.tried.clear()
+    summary, records, _ = fill(plan(images, masks, tmp_path / "out"), tmp_path / "out", Picky(), batch=8)
+    assert (summary.filled, summary.failed) == (7, 1)
+    assert Picky.tried == [8, 4, 4, 2, 1, 1, 2]
+    assert [Path(r.input).name for r in records if r and r.error] == ["005.png"]
+    assert not (tmp_path / "out" / "005.png").exists()
 
 
 def test_an_image_too_large_for_original_says_what_to_do(folders: Folders, tmp_path: Path) -> None:

@@ -63,5 +63,19 @@ def latency(
     run_latency(asked, json, out, _command())
 
 
+@app.command(epilog="Example:  lgnet bench pipeline --images 2000")
+def pipeline(
+    images: Annotated[int, typer.Option(min=1, help="JPEGs of 512 x 384, made for the purpose.")] = 2000,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that both run, in turn.")] = 3,
+    batch: Annotated[int, typer.Option(min=1, max=1024, help="Crops a call of the engine.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Images a second with an engine that does nothing, beside a loop that only decodes and encodes."""
+    from lgnet_cli.benchmarks.pipeline import main
+
+    main(images, rounds, batch, json)
+
+
 def _command() -> list[str]:
     return ["lgnet", *sys.argv[1:]]

@@ -8,7 +8,7 @@ from lgnet_cli.errors import FileError
 from lgnet_cli.imaging.files import decode
 from lgnet_cli.imaging.masks import MaskOptions, read_mask
 from lgnet_cli.imaging.picture import to_rgb
-from lgnet_cli.report import NAME, Record, records
+from lgnet_cli.report import Record, records, reports_in
 
 from .page import Case, Gallery, file_table, page
 
@@ -22,7 +22,7 @@ BOUNDS = (0, 1, 10, 20, 30, 40, 50, 60, 100)
 
 
 def write_batch_page(out: Path, masks: MaskOptions) -> Path:
-    """Write OUT/lgnet-report.html, the largest holes first, from OUT/lgnet-report.jsonl and the files it names.
+    """Write OUT/lgnet-report.html, the largest holes first, from OUT's reports and the files they name.
 
     Args:
         out: the folder of a batch's results.
@@ -31,7 +31,7 @@ def write_batch_page(out: Path, masks: MaskOptions) -> Path:
     Raises:
         OSError: the page cannot be written.
     """
-    latest = {record.output: record for record in records(out / NAME)}.values()
+    latest = {record.output: record for path in reports_in(out) for record in records(path)}.values()
     filled = sorted((r for r in latest if r.status == "filled"), key=lambda r: -r.hole_share)
     failed = [record for record in latest if record.status == "failed"]
     gallery = Gallery("input", {"share": "largest holes first", "seconds": "slowest first"})

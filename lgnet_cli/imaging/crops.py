@@ -4,8 +4,9 @@ A crop larger than the network is filled smaller and enlarged. Then its holes la
 in tone, from the sharp pixels around; both are evened out at the rim, inside the hole. Known pixels are never touched.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -27,6 +28,12 @@ MAX_CROPS = 32
 
 THIN = 24
 """Pixels to the nearest known pixel, at most, in a hole that may be filled piece by piece: a scratch, a letter."""
+
+BAND = 512
+"""Rows of a photo that are looked at at a time, where what is computed of them takes several times their memory."""
+
+LARGE = 1 << 22
+"""Pixels of a photo above which memory is worth more than time."""
 
 FEATHER = 2
 """Width of the evened-out rim, in pixels of the network's image; times the factor by which a crop is enlarged."""
@@ -102,7 +109,9 @@ def put(picture: Picture, hole: Hole, crop: Crop, filled: Bytes8) -> None:
         large = cv2.resize(filled, (crop.width, crop.height), interpolation=cv2.INTER_CUBIC)
         rim = max(1, round(FEATHER * crop.width / crop.size[0]))
         filled = _evened(np.asarray(large[:h, :w], np.uint8), to_rgb(part, picture.kind), hole[_part(crop)], rim)
-    put_holes(part, picture.kind, filled[:h, :w], owned(hole, crop))
+    left, top, right, bottom = crop.holes
+    box = slice(top - crop.top, bottom - crop.top), slice(left - crop.left, right - crop.left)
+    put_holes(part[box], picture.kind, filled[box], owned(hole, crop)[box])
 
 
 def owned(hole: Hole, crop: Crop) -> Hole:
@@ -112,6 +121,11 @@ def owned(hole: Hole, crop: Crop) -> Hole:
     y, x = max(top - around, 0), max(left - around, 0)
     framed = hole[y : bottom + around, x : right + around].astype(np.uint8)
     box = slice(top - y, bottom - y), slice(left - x, right - x)
+    result = np.zeros(hole[_part(crop)].shape, bool)
+    place = result[top - crop.top : bottom - crop.top, left - crop.left : right - crop.left]
+    if np.count_nonzero(framed) == np.count_nonzero(framed[box]):  # nothing near it: all its holes end in it
+        place[:] = framed[box]
+        return result
     count, labels = cv2.connectedComponents(framed, connectivity=8)
     inside = np.zeros(framed.shape, bool)
     inside[box] = True
@@ -122,8 +136,7 @@ def owned(hole: Hole, crop: Crop) -> Hole:
     np.maximum.at(deepest, labels[box].astype(np.intp), depth[box])
     mine = ends | (deepest <= THIN)
     mine[0] = False  # label 0 is what is known
-    result = np.zeros(hole[_part(crop)].shape, bool)
-    result[top - crop.top : bottom - crop.top, left - crop.left : right - crop.left] = mine[labels[box]]
+    place[:] = mine[labels[box]]
     return result
 
 
@@ -150,34 +163,80 @@ def _groups(hole: Hole, margin: int, size: int) -> Boxes:
     (Joining up to twice that size, on photos of 481 x 321: 0.36 dB lost in scratches, 0.03 in objects, for 0.3 and 0.5
     of the time.) Where that gives more than MAX_CROPS crops, the size they may have is doubled until it does not.
     """
-    boxes = _boxes(hole, max(size // 2, 1))
+    boxes = _boxes_of_all(hole, max(size // 2, 1))
     reach = size
     while True:
-        merged = _merged(_binned(boxes, max(reach // 2, 1)), margin, reach)
-        if len(merged) <= MAX_CROPS or reach >= 2 * max(hole.shape):
+        last = reach >= 2 * max(hole.shape)
+        merged = _merged(_binned(boxes, max(reach // 2, 1)), margin, reach, len(boxes) if last else MAX_CROPS)
+        if merged is not None:
             return merged
         reach *= 2
 
 
+def _boxes_of_all(hole: Hole, cell: int) -> Boxes:
+    """As `_boxes`, but looks only at the part of the photo that has holes; from a corner of the grid on."""
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(hole).view(np.uint8))
+    left, top = x // cell * cell, y // cell * cell
+    boxes = _boxes(hole[top : y + height, left : x + width], cell)
+    return np.asarray(boxes + np.array([left, top, left, top]), np.int64)
+
+
 def _boxes(hole: Hole, cell: int) -> Boxes:
     """The bounding box of every connected hole; of a long thin one, such as a scratch, those of its pieces."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(hole.astype(np.uint8), connectivity=8)
+    labels, stats = _components(hole)
     left, top, width, height = stats[1:, :4].T.astype(np.int64)
     boxes = np.stack([left, top, left + width, top + height], axis=1)
-    large = np.flatnonzero(np.maximum(width, height) > cell)
-    if not large.size:
+    large = np.maximum(width, height) > cell
+    if not large.any():
         return boxes
-    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
-    pieces = []
-    for index in large:
-        x, y, right, bottom = boxes[index]
-        own = labels[y:bottom, x:right] == index + 1
-        if depth[y:bottom, x:right][own].max() <= THIN:
-            rows, columns = np.nonzero(own)
-            pixels = np.stack([columns + x, rows + y, columns + x + 1, rows + y + 1], axis=1)
-            boxes[index] = -1
-            pieces.append(_binned(pixels, cell))
-    return np.concatenate([boxes[boxes[:, 0] >= 0], *pieces])
+    thin = np.concatenate([[False], large]) & ~_thick(hole, labels, len(stats))
+    return np.concatenate([boxes[~thin[1:]], *_pieces(labels, thin, cell)])
+
+
+def _components(hole: Hole) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    """Connected holes: labels (H, W), 0 = known, and OpenCV's statistics of each label."""
+    bits = np.ascontiguousarray(hole).view(np.uint8)
+    kind = cv2.CV_16U if hole.size > LARGE and _begins(bits) < 1 << 16 else cv2.CV_32S
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(bits, connectivity=8, ltype=kind)
+    return labels, np.asarray(stats, np.int32)
+
+
+def _begins(bits: Bytes8) -> int:
+    """How many rows of hole pixels begin: no more labels are given out. 16 bits for each take half the memory."""
+    bands = (bits[top : top + BAND] for top in range(0, len(bits), BAND))
+    return sum(int(np.count_nonzero(band[:, 1:] > band[:, :-1]) + np.count_nonzero(band[:, 0])) for band in bands)
+
+
+def _thick(hole: Hole, labels: NDArray[Any], count: int) -> Hole:
+    """(count,) Which labels have a pixel more than THIN away from what is known. In bands: distances are floats."""
+    thick, around = np.zeros(count, bool), 2 * THIN  # rows more than enough to tell distances up to THIN
+    for top in range(0, len(hole), BAND):
+        start = max(top - around, 0)
+        framed = np.ascontiguousarray(hole[start : top + BAND + around]).view(np.uint8)
+        depth = cv2.distanceTransform(framed, cv2.DIST_L2, 3)[top - start :][:BAND]
+        thick[labels[top : top + BAND][depth > THIN]] = True
+    thick[0] = False
+    return thick
+
+
+def _pieces(labels: NDArray[Any], wanted: Hole, cell: int) -> Iterator[Boxes]:
+    """Boxes of what the `wanted` labels have in each cell of a grid, label by label. One pass, a band at a time."""
+    found, keys = [], []
+    band = cell * max(BAND // cell, 1)
+    for top in range(0, len(labels), band):
+        part = labels[top : top + band]
+        rows, columns = np.nonzero(wanted[part])
+        if not rows.size:
+            continue
+        key = np.stack([part[rows, columns].astype(np.int64), columns // cell, (rows + top) // cell])
+        order = np.lexsort(key[::-1])
+        starts = np.flatnonzero((np.diff(key[:, order], axis=1, prepend=-1) != 0).any(axis=0))
+        at = np.stack([columns, rows + top], axis=1)[order]
+        ends = np.maximum.reduceat(at, starts) + 1
+        found.append(np.concatenate([np.minimum.reduceat(at, starts), ends], axis=1))
+        keys.append(key[:, order][:, starts])
+    if found:
+        yield np.concatenate(found)[np.lexsort(np.concatenate(keys, axis=1)[::-1])]
 
 
 def _binned(boxes: Boxes, cell: int) -> Boxes:
@@ -196,10 +255,15 @@ def _binned(boxes: Boxes, cell: int) -> Boxes:
     return np.concatenate([boxes[~small], joined])
 
 
-def _merged(boxes: Boxes, margin: int, reach: int) -> Boxes:
-    """Join each box with the nearest whose crop overlaps its own, as long as that keeps the crop within `reach`."""
-    groups = []
+def _merged(boxes: Boxes, margin: int, reach: int, most: int) -> Boxes | None:
+    """Join each box with the nearest whose crop overlaps its own, as long as that keeps the crop within `reach`.
+
+    None as soon as there are more than `most`.
+    """
+    groups: list[NDArray[np.int64]] = []
     while len(boxes):
+        if len(groups) == most:
+            return None
         group, boxes = boxes[0], boxes[1:]
         while len(boxes):
             union = np.concatenate([np.minimum(group[:2], boxes[:, :2]), np.maximum(group[2:], boxes[:, 2:])], axis=1)

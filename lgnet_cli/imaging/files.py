@@ -19,16 +19,28 @@ from PIL import Image
 from lgnet_cli.errors import FileError
 
 from .formats import FORMATS
-from .metadata import BROKEN, FOLDERS, LISTED_TIFF_TAGS, append_folders, exif_block, fitting_profile, tiff_metadata
+from .metadata import (
+    BROKEN,
+    FOLDERS,
+    LISTED_TIFF_TAGS,
+    ORIENTATION,
+    append_folders,
+    exif_block,
+    fitting_profile,
+    tiff_metadata,
+)
 from .picture import Kind, Picture, swapped, to_rgb, upright
+from .reading import check_png_chunks
 
 MAX_PIXELS = 500_000_000
-"""Of one image. A header that claims more is refused before memory is asked for."""
+"""Of one image, unless told otherwise. A header that claims more is refused before memory is asked for."""
 
 KINDS: dict[str, Kind] = {"1": "grey", "L": "grey", "I;16": "grey", "LA": "grey+alpha", "RGB": "rgb", "RGBA": "rgba",
                           "CMYK": "cmyk"}  # fmt: skip
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it cannot read, we report by name
+# The same of Pillow's warnings. Once and for all: warnings.catch_warnings is not made for threads.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 Image.MAX_IMAGE_PIXELS = None  # our own limit is checked for every library, and is an error, not a warning
 
 
@@ -45,24 +57,27 @@ class Header:
     inverted: bool = False  # 16-bit TIFF whose 0 is white; OpenCV leaves it so
 
 
-def read_header(data: bytes, path: Path) -> Header:
+def read_header(data: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Header:
     """Raises FileError: not an image we read, several frames, samples of another kind, or too many pixels."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _header(_open(data, path), path, data)
-    except BROKEN as error:  # counting frames reads all their headers
+        return _header(_open(data, path), path, data, max_pixels)
+    except BROKEN as error:  # looking for a second frame reads its header
         raise FileError(f"{path}: not a readable image") from error
 
 
-def _header(image: Image.Image, path: Path, data: bytes) -> Header:
+def _header(image: Image.Image, path: Path, data: bytes, max_pixels: int) -> Header:
     fmt = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG followed by a second picture
     if fmt not in FORMATS:
         raise FileError(f"{path}: is {fmt} inside; lgnet reads JPEG, PNG, WebP, TIFF and BMP")
-    if fmt != "JPEG" and getattr(image, "n_frames", 1) > 1:
-        raise FileError(f"{path}: holds {image.n_frames} pictures; lgnet fills files of one")  # type: ignore[attr-defined]
-    if image.width * image.height > MAX_PIXELS:
-        raise FileError(f"{path}: claims {image.width} x {image.height} pixels; the limit is {MAX_PIXELS:,}")
+    if image.width * image.height > max_pixels:
+        raise FileError(
+            f"{path}: claims {image.width} x {image.height} pixels; the limit is {max_pixels:,}",
+            mend="if the file is what it should be: --max-pixels",
+        )
+    if fmt != "JPEG" and _has_several(image):
+        raise FileError(f"{path}: holds several pictures; lgnet fills files of one")
+    if fmt == "PNG":
+        check_png_chunks(data, path)
     bits, mode, clear, inverted = _sample_bits(image, path), image.mode, None, False
     if fmt == "PNG" and data[25] == 4:
         mode = "LA"  # Pillow says RGBA of 16 bits
@@ -75,9 +90,20 @@ def _header(image: Image.Image, path: Path, data: bytes) -> Header:
     return Header(fmt, mode, image.width, image.height, bits, clear, inverted)
 
 
-def decode(data: bytes, path: Path) -> Picture:
+def _has_several(image: Image.Image) -> bool:
+    """Whether there is a second frame. A TIFF's are never counted: it can hold a chain of them that takes hours."""
+    if image.format != "TIFF":
+        return bool(getattr(image, "n_frames", 1) > 1)
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    return True
+
+
+def decode(data: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     """A file's bytes as an upright picture. Raises FileError, naming `path`, for what cannot be read whole."""
-    header = read_header(data, path)
+    header = read_header(data, path, max_pixels)
     if header.mode == "CMYK" or header.format == "WEBP" or (header.format == "TIFF" and header.bits < 16):
         return _decode_with_pillow(data, path, header)
     return _decode_with_opencv(data, path, header)
@@ -110,9 +136,7 @@ def encode(picture: Picture, fmt: str, quality: int) -> bytes | memoryview:
 
 def _open(data: bytes, path: Path) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Image.open(io.BytesIO(data))
+        return Image.open(io.BytesIO(data))
     except BROKEN as error:
         raise FileError(f"{path}: is empty" if not data else f"{path}: not a readable image") from error
 
@@ -135,7 +159,7 @@ def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
     if pixels is None:
         raise FileError(f"{path}: damaged or cut off; its pixels cannot be decoded")
     if header.format == "TIFF":  # OpenCV has turned it upright already, and hands out no metadata
-        exif, icc, turned = tiff_metadata(_open(data, path))
+        exif, icc, turned = _metadata_of_tiff(data, path)
     else:
         metadata = {kind: np.asarray(block).tobytes() for kind, block in zip(kinds, blocks, strict=True)}
         exif, turned = exif_block(metadata.get(cv2.IMAGE_METADATA_EXIF, b""), path)
@@ -156,11 +180,13 @@ def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
 def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
     image = _open(data, path)
     try:
+        if header.format == "TIFF" and not _is_covered(image):
+            raise FileError(f"{path}: damaged; parts of its pixels are missing")
         image.load()
     except BROKEN as error:
         raise FileError(f"{path}: damaged or cut off; its pixels cannot be decoded") from error
     if header.format == "TIFF":  # Pillow turns it upright while it loads
-        exif, icc, turned = tiff_metadata(_open(data, path))
+        exif, icc, turned = _metadata_of_tiff(data, path)
     else:
         exif, turned = exif_block(image.info.get("exif", b"").removeprefix(b"Exif\0\0"), path)
         icc = image.info.get("icc_profile") or b""
@@ -173,6 +199,23 @@ def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
     lossless = header.format == "TIFF" or (header.format == "WEBP" and _is_lossless_webp(data))
     pixels = upright(swapped(pixels, kind), 1 if header.format == "TIFF" else turned)
     return Picture(pixels, kind, header.format, lossless, exif, icc, turned)
+
+
+def _is_covered(image: Image.Image) -> bool:
+    """Whether a TIFF's strips reach its last pixel, in every plane; Pillow shows black where there is none."""
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    width, height = image.size if tags.get(ORIENTATION, 1) < 5 else image.size[::-1]
+    tiles = image.tile  # type: ignore[attr-defined]
+    ends = sum(x >= width and y >= height for _, (_, _, x, y), *_ in tiles)
+    separate = tags.get(284) == 2 and tiles[0][0] == "raw"  # libtiff sees to it by itself
+    return bool(ends >= (len(image.getbands()) if separate else 1))
+
+
+def _metadata_of_tiff(data: bytes, path: Path) -> tuple[bytes, bytes, int]:
+    try:
+        return tiff_metadata(_open(data, path))
+    except BROKEN as error:
+        raise FileError(f"{path}: its metadata are broken", mend=f"remove them: exiftool -all= {path}") from error
 
 
 def _is_lossless_webp(data: bytes) -> bool:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from lgnet_cli.errors import MaskError
 from lgnet_cli.spec import HOLE
 
-from .files import decode
+from .files import MAX_PIXELS, decode
 from .picture import Bytes8, Picture, to_rgb, upright
+from .reading import file_limit, read_whole
 
 Hole = NDArray[np.bool_]
 
@@ -28,7 +29,7 @@ class MaskOptions:
     resize: bool = False  # bring a mask of another size to the image's, nearest neighbour
 
 
-def read_mask(path: Path, image: Picture, options: MaskOptions) -> Hole:
+def read_mask(path: Path, image: Picture, options: MaskOptions, max_pixels: int = MAX_PIXELS) -> Hole:
     """The holes of `image`, (H, W) bool.
 
     A mask is turned upright by its own EXIF orientation. One that has none, and whose size is that of the image's
@@ -38,12 +39,13 @@ def read_mask(path: Path, image: Picture, options: MaskOptions) -> Hole:
         path: the mask file.
         image: the upright photo.
         options: see MaskOptions.
+        max_pixels: a mask that claims more is refused before they are allocated.
 
     Raises:
         FileError: the mask cannot be read.
         MaskError: it has another size than the image, or says nothing in the channel asked for.
     """
-    mask = decode(path.read_bytes(), path)
+    mask = decode(read_whole(path, file_limit(max_pixels)), path, max_pixels)
     white = _white(mask, path, options)
     size = (image.width, image.height)
     if size != (mask.width, mask.height) == image.stored_size:
@@ -73,13 +75,20 @@ def _white(mask: Picture, path: Path, options: MaskOptions) -> Hole:
         if alpha is None:
             raise MaskError(f"{path}: has no alpha channel", mend="leave out --mask-from alpha")
         return alpha < options.threshold
-    luminance = cv2.cvtColor(to_rgb(mask.pixels, mask.kind), cv2.COLOR_RGB2GRAY)
+    luminance = _luminance(mask)
     if alpha is not None and luminance.min() == luminance.max() and alpha.min() != alpha.max():
         raise MaskError(
             f"{path}: one colour everywhere, only its alpha channel varies",
             mend="if transparent means hole, as editors export it: --mask-from alpha",
         )
     return np.asarray(luminance >= options.threshold)
+
+
+def _luminance(mask: Picture) -> Bytes8:
+    """(H, W) uint8. A grey mask's own values, for which colours would take four times its memory."""
+    if mask.kind == "grey" and mask.pixels.dtype == np.uint8:
+        return np.asarray(mask.pixels[:, :, 0])
+    return np.asarray(cv2.cvtColor(to_rgb(mask.pixels, mask.kind), cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _resized(white: Hole, size: tuple[int, int], path: Path, options: MaskOptions) -> Hole:

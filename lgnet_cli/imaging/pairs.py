@@ -1,35 +1,68 @@
-"""Which images there are, which mask belongs to each, where each result goes, and all that is wrong with that."""
+"""Which images there are, which mask belongs to each, where each result goes, and all that is wrong with that.
+
+Matching goes by names, folder by folder, so that hundreds of thousands are checked within a second or so and are never
+in memory at once; the pairs wait in a temporary file.
+"""
 
 import glob
 import os
-from collections import Counter, defaultdict
+import zlib
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lgnet_cli.errors import NothingToDo, UsageError
 
+from .folders import Names, matches, walk
 from .formats import FORMATS, SUFFIXES
+from .spool import Pairs
 
+READABLE = frozenset(suffix[1:] for suffix in SUFFIXES)
 
-@dataclass(frozen=True)
-class Pair:
-    """One job: an image, its mask, and where the result goes."""
-
-    image: Path
-    mask: Path
-    output: Path
+CLASH = "several images with one output"
+LINKED = "input that is a link into OUT"
+OVERWRITTEN = "output that would overwrite an input"
+IN_OUT = "image that lies in OUT"
 
 
 @dataclass
 class Plan:
-    """The pairs in sorted order, and what stands in the way, by kind: {headline: [paths]}."""
+    """The pairs, each folder's in order of name before those of its folders, and what stands in the way, by kind."""
 
-    pairs: list[Pair] = field(default_factory=list)
-    skippable: dict[str, list[str]] = field(default_factory=dict)  # --allow-missing goes on without these
+    pairs: Pairs
+    skippable: dict[str, list[str]] = field(default_factory=dict)  # {headline: paths}; --allow-missing goes on without
     fatal: dict[str, list[str]] = field(default_factory=dict)
+    matched: int = 0  # images with a mask; more than there are pairs where these are a share of the work
+
+    def skip(self, headline: str, path: str) -> None:
+        self.skippable.setdefault(headline, []).append(path)
+
+    def refuse(self, headline: str, path: str) -> None:
+        self.fatal.setdefault(headline, []).append(path)
 
 
-def make_plan(images: str, masks: Path, out: Path, output_format: str | None = None) -> Plan:
+@dataclass(frozen=True)
+class _Question:
+    """What `make_plan` was asked, with the file system's answers."""
+
+    root: Path  # what results mirror
+    pattern: tuple[str, ...] | None  # of a glob, below root
+    masks: Path  # a folder, or one file for every image
+    mask_for_all: bool
+    out: Path
+    output_format: str | None
+    shard: tuple[int, int] | None
+    walked: bool  # IMAGES is a folder: then a mask without an image is a mistake
+    real_out: Path
+
+    def is_mine(self, image: str) -> bool:
+        """Whether an image, by its path below the root, belongs to the share of the work that was asked for."""
+        return self.shard is None or zlib.crc32(os.fsencode(image)) % self.shard[1] == self.shard[0] - 1
+
+
+def make_plan(
+    images: str, masks: Path, out: Path, output_format: str | None = None, shard: tuple[int, int] | None = None
+) -> Plan:
     """Match images with masks.
 
     Args:
@@ -37,64 +70,193 @@ def make_plan(images: str, masks: Path, out: Path, output_format: str | None = N
         masks: a folder, matched by relative path and stem whatever the suffix, or one file for every image.
         out: the folder that mirrors IMAGES; or, where IMAGES is one file and `out` has an image suffix, the result.
         output_format: JPEG, PNG, WEBP, TIFF or BMP; None keeps each input's name and format.
+        shard: (i, n), 1 <= i <= n: keep the pairs whose image's path below IMAGES falls to the i-th of n machines.
+            Everything is checked; a path falls to the same machine whatever else there is.
 
     Raises:
         UsageError: IMAGES or MASKS do not exist.
         NothingToDo: there is no image.
     """
-    root, found, unreadable = _images(images)
-    plan = Plan()
-    if unreadable:
-        plan.skippable["not an image lgnet reads (by its suffix)"] = unreadable
-    if not found:
-        raise NothingToDo(f"{images}: no image there", mend=f"lgnet reads {' '.join(SUFFIXES)}")
-    of_stem = _masks_by_stem(masks) if masks.is_dir() else None
-    if of_stem is None and not masks.is_file():
+    path = Path(images)
+    single = path.is_file()
+    if not (path.is_dir() or single or glob.has_magic(images)):
+        raise UsageError(f"{images}: {'not an ordinary file' if path.exists() else 'no such file or folder'}")
+    if not (masks.is_dir() or masks.is_file()):
         raise UsageError(f"{masks}: no such mask file or folder")
-    single = out if root is None and out.suffix.lower() in SUFFIXES and not out.is_dir() else None
-    used = set()
-    for image in found:
-        relative = Path(image.name) if root is None else image.relative_to(root)
-        stem = relative.with_suffix("").as_posix()
-        used.add(stem)
-        candidates = [masks] if of_stem is None else of_stem.get(stem, [])
-        target = single or out / _renamed(relative, output_format)
-        if len(candidates) == 1:
-            plan.pairs.append(Pair(image, candidates[0], target))
-        elif candidates:
-            plan.skippable.setdefault("image with several masks", []).append(f"{image}: {_names(candidates)}")
-        else:
-            plan.skippable.setdefault("image without a mask", []).append(str(image))
-    unused = sorted(str(mask) for stem, left in (of_stem or {}).items() if stem not in used for mask in left)
-    if unused and Path(images).is_dir():  # a file or a glob is a choice among the images, and leaves masks over
-        plan.skippable["mask without an image"] = unused
-    _check_outputs(plan, Path(images) if Path(images).is_dir() else None, masks, out)
+    root = path if path.is_dir() else path.parent if single else _fixed_part(images)
+    pattern = None if path.is_dir() or single else path.parts[len(root.parts) :]
+    asked = _Question(root, pattern, masks, masks.is_file(), out, output_format, shard, path.is_dir(), out.resolve())
+    named = single and out.suffix.lower() in SUFFIXES and not out.is_dir()
+    plan = Plan(Pairs(root, masks.parent if masks.is_file() else masks, out.parent if named else out))
+    if single:
+        _match_one(plan, path, out if named else None, asked)
+    else:
+        _match_all(plan, asked, images)
+    _check_folders(plan, asked)
     return plan
 
 
-def _images(images: str) -> tuple[Path | None, list[Path], list[str]]:
-    """(the folder that results mirror, or None for a single file; images; files of other suffixes), both sorted."""
-    path = Path(images)
-    if path.is_dir():
-        files, root = _walk(path), path
-    elif path.is_file():
-        return None, [path], []
-    elif glob.has_magic(images):
-        files = sorted(Path(name) for name in glob.glob(images, recursive=True) if Path(name).is_file())  # noqa: PTH207
-        root = _fixed_part(images)
+def _match_all(plan: Plan, asked: _Question, images: str) -> None:
+    found = 0
+    for below, here, drawn in walk(asked.root, None if asked.mask_for_all else asked.masks, asked.pattern):
+        chosen = _matching(here, below, asked.pattern) if asked.pattern else here
+        found += _match_folder(plan, below, chosen, drawn, asked)
+    if not found:
+        raise NothingToDo(f"{images}: no image there", mend=f"lgnet reads {' '.join(SUFFIXES)}")
+
+
+def _match_one(plan: Plan, image: Path, result: Path | None, asked: _Question) -> None:
+    """Whoever names a file means it, whatever its suffix; what is inside decides."""
+    drawn = Names() if asked.mask_for_all else next(walk(asked.masks, None, None))[1]
+    candidates = [asked.masks.name] if asked.mask_for_all else _listed(_by_stem(drawn).get(image.stem, []))
+    target = result.name if result else _renamed(image.name, asked.output_format)
+    if len(candidates) == 1:
+        folder = result.parent if result else asked.out
+        _check_target(plan, image, folder / target, asked)
+        if asked.out.is_dir() and image.resolve().is_relative_to(asked.real_out):
+            plan.refuse(IN_OUT, str(image))
+        plan.matched = 1
+        plan.pairs.add([image.name, candidates[0], target] if asked.is_mine(image.name) else [])
     else:
-        raise UsageError(f"{images}: no such file or folder")
-    readable = [file for file in files if file.suffix.lower() in SUFFIXES]
-    return root, readable, [str(file) for file in files if file.suffix.lower() not in SUFFIXES]
+        _skip_image(plan, asked, image, candidates, "")
 
 
-def _walk(folder: Path) -> list[Path]:
-    """Every ordinary file below `folder`, sorted; hidden files and folders (.DS_Store, .git) are nobody's photos."""
-    found = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if not name.startswith(".") and name != "Thumbs.db"]
-    return sorted(file for file in found if file.is_file())
+def _match_folder(plan: Plan, below: str, here: Names, drawn: Names, asked: _Question) -> int:
+    """Match the files of one folder; how many images it has. (Two names cost 5 us, so that 200,000 are no wait.)"""
+    jobs: list[str] = []
+    masks, used, targets = _by_stem(drawn), set(), []
+    start = below + os.sep if below else ""
+    for name in sorted(here.files):
+        stem, suffix = split(name)
+        if suffix not in READABLE:
+            plan.skip("not an image lgnet reads (by its suffix)", str(asked.root / below / name))
+            continue
+        used.add(stem)
+        mask = asked.masks.name if asked.mask_for_all else masks.get(stem)
+        if isinstance(mask, str):
+            target = _renamed(name, asked.output_format) if asked.output_format else name
+            targets.append((name, target))
+            if asked.is_mine(start + name):
+                jobs += (start + name, mask if asked.mask_for_all else start + mask, start + target)
+        else:
+            _skip_image(plan, asked, asked.root / below / name, mask or [], below)
+    plan.matched += len(targets)
+    plan.pairs.add(jobs)
+    if asked.walked:  # a file or a glob is a choice among the images, and leaves masks over
+        for stem in sorted(masks.keys() - used):
+            for left in _listed(masks[stem]):
+                plan.skip("mask without an image", str(asked.masks / below / left))
+    for folder, found in ((asked.root / below, here), (asked.masks / below, drawn)):
+        _name_odd(plan, folder, found, all_of_them=found is here)
+        _check_links(plan, folder, found, asked)
+    _check_targets(plan, below, targets, asked)
+    return len(used)
+
+
+def _skip_image(plan: Plan, asked: _Question, image: Path, candidates: list[str], below: str) -> None:
+    if candidates:
+        listed = ", ".join(str(asked.masks / below / name) for name in sorted(candidates))
+        plan.skip("image with several masks", f"{image}: {listed}")
+    else:
+        plan.skip("image without a mask", str(image))
+
+
+def _name_odd(plan: Plan, folder: Path, found: Names, all_of_them: bool) -> None:
+    """Nothing that might be an image is passed over in silence; of masks, what has another suffix is nobody's."""
+    for what, name in sorted(found.odd):
+        locked_or_folder = name.startswith(":") or what.startswith("link to a folder")
+        if all_of_them or locked_or_folder or Path(name).suffix.lower() in SUFFIXES:
+            plan.skip(what, f"{folder}{name}" if name.startswith(":") else str(folder / name))
+
+
+def _check_links(plan: Plan, folder: Path, found: Names, asked: _Question) -> None:
+    """A link among the inputs that leads into OUT: what it shows would change under the batch."""
+    for name in found.links:
+        if (folder / name).resolve().is_relative_to(asked.real_out):
+            plan.refuse(LINKED, str(folder / name))
+
+
+def _check_targets(plan: Plan, below: str, targets: list[tuple[str, str]], asked: _Question) -> None:
+    """All outputs of one folder: distinct, and over no input."""
+    folder, source = asked.out / below, asked.root / below
+    for name in clashing([target for _, target in targets], bool(targets) and ignores_case(folder)):
+        for image in sorted(image for image, target in targets if target == name):
+            plan.refuse(CLASH, f"{source / image} -> {folder / name}")
+    if not asked.walked and asked.out.is_dir() and source.resolve().is_relative_to(asked.real_out):
+        for image, _ in targets:
+            plan.refuse(IN_OUT, str(source / image))
+    real = folder.resolve()
+    inputs = [asked.root.resolve(), asked.masks.resolve()]
+    if any(real.is_relative_to(place) or place.parent == real for place in inputs):
+        for image, target in targets:
+            _check_target(plan, source / image, folder / target, asked)
+
+
+def _check_target(plan: Plan, image: Path, output: Path, asked: _Question) -> None:
+    real = output.parent.resolve() / output.name
+    masks = asked.masks.resolve()
+    inside = real.is_relative_to(asked.root.resolve()) and (asked.walked or asked.pattern is not None)
+    if real in (image.resolve(), masks) or (output.exists() and (inside or real.is_relative_to(masks))):
+        plan.refuse(OVERWRITTEN, str(output))
+
+
+def clashing(targets: list[str], ignore_case: bool) -> list[str]:
+    """The names that others have too, sorted, each once."""
+    keys = [name.casefold() for name in targets] if ignore_case else targets
+    if len(set(keys)) == len(keys):
+        return []
+    counts = Counter(keys)
+    return sorted({name for name, key in zip(targets, keys, strict=True) if counts[key] > 1})
+
+
+def ignores_case(folder: Path) -> bool:
+    """Whether the file system of `folder`, or of what there is of its path, takes A.png and a.png for one name.
+
+    Told by the last part of the path that there is and has letters; a mounted file system's own top has none to tell.
+    """
+    for place in (folder, *folder.parents):
+        other = place.with_name(place.name.swapcase()) if place.name else place
+        if other != place and place.exists():
+            return other.exists() and other.samefile(place)
+    return False
+
+
+def _check_folders(plan: Plan, asked: _Question) -> None:
+    folders = {"IMAGES": asked.root if asked.walked else None, "MASKS": None if asked.mask_for_all else asked.masks}
+    for name, folder in folders.items():
+        if folder is not None and asked.real_out.is_relative_to(folder.resolve()):
+            plan.refuse(f"OUT is {name} or lies inside it: results would become inputs", str(asked.out))
+
+
+def _by_stem(drawn: Names) -> dict[str, str | list[str]]:
+    """{name without suffix: the mask, or several}."""
+    found: dict[str, str | list[str]] = {}
+    for name in drawn.files:
+        stem, suffix = split(name)
+        if suffix in READABLE:
+            found[stem] = sorted([*_listed(found[stem]), name]) if stem in found else name
+    return found
+
+
+def _listed(one_or_more: str | list[str]) -> list[str]:
+    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
+
+
+def split(name: str) -> tuple[str, str]:
+    """(stem, suffix in lower case, without its dot) as Path tells them, whose making takes ten times as long."""
+    stem, _, suffix = name.rpartition(".")
+    return (stem, suffix.lower()) if stem else (name, "")
+
+
+def _matching(here: Names, below: str, pattern: tuple[str, ...]) -> Names:
+    """What of a folder fits a glob."""
+    parts = Path(below).parts
+
+    def fits(name: str) -> bool:
+        return matches((*parts, name), pattern)
+
+    odd = [(what, name) for what, name in here.odd if name.startswith(":") or fits(name)]
+    return Names([n for n in here.files if fits(n)], here.folders, [n for n in here.links if fits(n)], odd)
 
 
 def _fixed_part(pattern: str) -> Path:
@@ -107,38 +269,9 @@ def _fixed_part(pattern: str) -> Path:
     return Path(*parts)
 
 
-def _masks_by_stem(folder: Path) -> dict[str, list[Path]]:
-    """{relative path without suffix: masks}."""
-    masks = defaultdict(list)
-    for file in _walk(folder):
-        if file.suffix.lower() in SUFFIXES:
-            masks[file.relative_to(folder).with_suffix("").as_posix()].append(file)
-    return dict(masks)
-
-
-def _check_outputs(plan: Plan, walked: Path | None, masks: Path, out: Path) -> None:
-    counts = Counter(pair.output for pair in plan.pairs)
-    clashing = [f"{pair.image} -> {pair.output}" for pair in plan.pairs if counts[pair.output] > 1]
-    if clashing:
-        plan.fatal["several images with one output"] = clashing
-    for name, folder in (("IMAGES", walked), ("MASKS", masks if masks.is_dir() else None)):
-        if folder is not None and out.resolve().is_relative_to(folder.resolve()):
-            plan.fatal[f"OUT is {name} or lies inside it: results would become inputs"] = [str(out)]
-    results = [str(pair.image) for pair in plan.pairs if pair.image.resolve().is_relative_to(out.resolve())]
-    if walked is None and out.is_dir() and results:
-        plan.fatal["image that lies in OUT"] = results
-    taken = {pair.image.resolve() for pair in plan.pairs} | {pair.mask.resolve() for pair in plan.pairs}
-    overwritten = [str(pair.output) for pair in plan.pairs if pair.output.resolve() in taken]
-    if overwritten:
-        plan.fatal["output that would overwrite an input"] = overwritten
-
-
-def _renamed(relative: Path, output_format: str | None) -> Path:
+def _renamed(name: str, output_format: str | None) -> str:
     """A result's name: its input's, unless its suffix promises another format than the one asked for."""
-    if output_format is None or SUFFIXES.get(relative.suffix.lower()) == output_format:
-        return relative
-    return relative.with_suffix(FORMATS[output_format])
-
-
-def _names(paths: list[Path]) -> str:
-    return ", ".join(str(path) for path in paths)
+    stem, suffix = split(name)
+    if output_format is None or SUFFIXES.get(f".{suffix}") == output_format:
+        return name
+    return stem + FORMATS[output_format]

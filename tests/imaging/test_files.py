@@ -450,7 +450,7 @@ def test_what_is_no_photo_is_refused_by_name(data: bytes, reason: str, tmp_path:
 @pytest.mark.parametrize("fmt", ["PNG", "WEBP", "TIFF"])
 def test_several_frames_are_refused(fmt: str, tmp_path: Path) -> None:
     frames = [Image.new("RGB", (30, 30), colour) for colour in ("red", "blue")]
-    with pytest.raises(FileError, match="picture: holds 2 pictures"):
+    with pytest.raises(FileError, match="picture: holds several pictures"):
         decoded(saved(frames[0], fmt, save_all=True, append_images=frames[1:]), tmp_path)
 
 

@@ -1,5 +1,6 @@
 """Which mask belongs to which image, where results go, and every way in which that can go wrong."""
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lgnet_cli.errors import NothingToDo, UsageError
-from lgnet_cli.imaging.pairs import Plan, make_plan
+from lgnet_cli.imaging.folders import LINK, ODD
+from lgnet_cli.imaging.pairs import OVERWRITTEN, Plan, clashing, ignores_case, make_plan
+from lgnet_cli.imaging.spool import Pair, Pairs
 
 SEVERAL = "image with several masks"
 WITHOUT = "image without a mask"
@@ -37,8 +40,8 @@ def test_masks_match_by_path_and_stem(tmp_path: Path) -> None:
     assert relative(plan, tmp_path) == [
         ("in/a.png", "masks/a.bmp", "out/a.png"),
         ("in/b.jpg", "masks/b.png", "out/b.jpg"),
-        ("in/sub/deep/a.tiff", "masks/sub/deep/a.jpeg", "out/sub/deep/a.tiff"),
         ("in/x.y.webp", "masks/x.y.png", "out/x.y.webp"),
+        ("in/sub/deep/a.tiff", "masks/sub/deep/a.jpeg", "out/sub/deep/a.tiff"),  # a folder after the files beside it
     ]
     assert (plan.skippable, plan.fatal) == ({}, {})
 
@@ -75,7 +78,7 @@ def test_single_image_goes_to_a_file_or_a_folder(out: str, output: str, tmp_path
 def test_folder_that_is_named_like_an_image_stays_a_folder(tmp_path: Path) -> None:
     folder = filled(tmp_path / "in", "a.jpg", "mask.png")
     out = filled(tmp_path / "out.png")
-    assert make_plan(str(folder / "a.jpg"), folder / "mask.png", out).pairs[0].output == out / "a.jpg"
+    assert next(iter(make_plan(str(folder / "a.jpg"), folder / "mask.png", out).pairs)).output == out / "a.jpg"
 
 
 def test_single_image_finds_its_mask_in_a_folder(tmp_path: Path) -> None:
@@ -209,11 +212,88 @@ def test_inputs_that_do_not_exist_are_named(tmp_path: Path) -> None:
         make_plan(str(images), tmp_path / "nowhere", tmp_path / "out")
 
 
-def test_broken_links_are_left_out(tmp_path: Path) -> None:
-    images, masks = filled(tmp_path / "in", "a.png"), filled(tmp_path / "masks", "a.png")
-    (images / "b.png").symlink_to(tmp_path / "gone.png")
+def test_what_is_no_file_is_named_not_passed_over(tmp_path: Path) -> None:
+    images, masks = filled(tmp_path / "in", "a.png", "album/c.png"), filled(tmp_path / "masks", "a.png", "album/c.png")
+    (images / "broken.png").symlink_to(tmp_path / "gone.png")
+    (images / "loop.png").symlink_to(images / "loop.png")
+    (images / "round").symlink_to(images)
+    os.mkfifo(images / "pipe.jpg")
+    os.mkfifo(masks / "pipe.txt")  # nobody's mask
     plan = make_plan(str(images), masks, tmp_path / "out")
-    assert (len(plan.pairs), plan.skippable) == (1, {})
+    assert [pair.image.name for pair in plan.pairs] == ["a.png", "c.png"]
+    assert plan.skippable == {
+        ODD: [str(images / name) for name in ("broken.png", "loop.png", "pipe.jpg")],
+        LINK: [str(images / "round")],
+    }
+
+
+def test_a_link_to_a_file_is_that_file(tmp_path: Path) -> None:
+    images, masks = filled(tmp_path / "in"), filled(tmp_path / "masks", "a.png")
+    (images / "a.png").symlink_to(filled(tmp_path / "elsewhere", "x.png") / "x.png")
+    plan = make_plan(str(images), masks, tmp_path / "out")
+    assert relative(plan, tmp_path) == [("in/a.png", "masks/a.png", "out/a.png")]
+
+
+def test_an_input_that_is_a_link_into_out_is_fatal(tmp_path: Path) -> None:
+    images, masks = filled(tmp_path / "in", "a.png"), filled(tmp_path / "masks", "a.png", "b.png")
+    (images / "b.png").symlink_to(filled(tmp_path / "out", "a.png") / "a.png")
+    plan = make_plan(str(images), masks, tmp_path / "out")
+    assert plan.fatal == {"input that is a link into OUT": [str(images / "b.png")]}
+
+
+def test_a_glob_does_not_run_in_circles(tmp_path: Path) -> None:
+    """Two links back to the top are 2**40 paths to whoever follows links."""
+    images = filled(tmp_path / "in", "a.png", "s/b.png")
+    mask = filled(tmp_path, "mask.png") / "mask.png"
+    for name in ("one", "two"):
+        (images / "s" / name).symlink_to(images)
+    plan = make_plan(str(images / "**" / "*.png"), mask, tmp_path / "out")
+    assert [pair.output.relative_to(tmp_path / "out").as_posix() for pair in plan.pairs] == ["a.png", "s/b.png"]
+
+
+def test_images_that_lie_over_their_results_are_not_overwritten(tmp_path: Path) -> None:
+    """IMAGES inside OUT: a result of one image may have the path of another."""
+    images = filled(tmp_path / "out/in", "a.png", "in/a.png")
+    mask = filled(tmp_path, "mask.png") / "mask.png"
+    assert make_plan(str(images), mask, tmp_path / "out").fatal == {OVERWRITTEN: [str(tmp_path / "out/in/a.png")]}
+    (images / "in/a.png").rename(images / "b.png")
+    assert make_plan(str(images), mask, tmp_path / "out").fatal == {}
+
+
+@pytest.mark.parametrize(("ignore_case", "names"), [(False, ["c.png"]), (True, ["A.png", "a.png", "c.png"])])
+def test_names_that_clash(ignore_case: bool, names: list[str]) -> None:
+    assert clashing(["a.png", "A.png", "b.png", "c.png", "c.png"], ignore_case) == names
+
+
+def test_whether_case_matters_is_asked_of_the_file_system(tmp_path: Path) -> None:
+    (tmp_path / "lower").mkdir()
+    real = (tmp_path / "LOWER").exists()
+    assert ignores_case(tmp_path / "lower" / "not" / "there") == real
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_shards_are_disjoint_and_complete(count: int, tmp_path: Path) -> None:
+    images = filled(tmp_path / "in", *(f"{i}.png" for i in range(40)), *(f"s/{i}.jpg" for i in range(40)))
+    mask = filled(tmp_path, "mask.png") / "mask.png"
+    whole = list(make_plan(str(images), mask, tmp_path / "out").pairs)
+    shares = [list(make_plan(str(images), mask, tmp_path / "out", None, (i, count)).pairs) for i in range(1, count + 1)]
+    assert sorted((p for share in shares for p in share), key=str) == sorted(whole, key=str)
+    assert all(shares)
+    filled(images, "new.png")  # between the starts of two machines: it changes nobody's share
+    later = list(make_plan(str(images), mask, tmp_path / "out", None, (1, count)).pairs)
+    assert [p for p in later if p.image.name != "new.png"] == shares[0]
+
+
+def test_a_plan_of_many_reads_the_same_twice_and_in_turns(tmp_path: Path) -> None:
+    """Beyond what is kept in memory; blocks of the file cut names in two."""
+    pairs = Pairs(tmp_path, tmp_path / "m", tmp_path / "o")
+    names = [f"{'sub/' * (i % 9)}new\nline {i}" + os.fsdecode(b"\xff") for i in range(9000)]
+    pairs.add([])  # a folder without images
+    pairs.add([name for name in names[:5] for _ in range(3)])
+    pairs.add([name for name in names[5:] for _ in range(3)])
+    assert len(pairs) == 9000
+    for name, one, other in zip(names, pairs, pairs, strict=True):
+        assert one == other == Pair(tmp_path / name, tmp_path / "m" / name, tmp_path / "o" / name)
 
 
 files = st.builds("{}{}{}".format, st.sampled_from(["", "s/", "s/t/"]), st.sampled_from("abc"),

@@ -1,0 +1,54 @@
+"""A file's bytes, whole and unchanged, or an error that names it. Nothing hangs, or allocates what a file claims."""
+
+import os
+import stat
+from pathlib import Path
+
+from lgnet_cli.errors import FileError
+
+PNG_CHUNKS_FROM = 8
+"""Bytes of a PNG's signature."""
+
+
+def file_limit(max_pixels: int) -> int:
+    """Bytes that a file of so many pixels can have: 16-bit RGBA as it is, and 64 MiB of everything else."""
+    return 8 * max_pixels + (1 << 26)
+
+
+def read_whole(path: Path, limit: int) -> bytes:
+    """The bytes of an ordinary file.
+
+    Args:
+        path: the file. A pipe or a device of that name is refused, not waited for.
+        limit: bytes; a larger file is refused before memory is asked for.
+
+    Raises:
+        FileError: not an ordinary file, unreadable, too large, or changed while it was read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            before = os.fstat(descriptor)
+            if not stat.S_ISREG(before.st_mode):
+                raise FileError(f"{path}: not an ordinary file")
+            if before.st_size > limit:
+                raise FileError(f"{path}: {before.st_size:,} bytes; with this --max-pixels the limit is {limit:,}")
+            data = file.read(before.st_size + 1)  # one more than there should be: a file that grows is seen
+            after = os.fstat(descriptor)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read: {error.strerror}") from error
+    if (len(data), after.st_size, after.st_mtime_ns) != (before.st_size, before.st_size, before.st_mtime_ns):
+        raise FileError(f"{path}: changed while it was read", mend="run the same command again when it is whole")
+    return data
+
+
+def check_png_chunks(data: bytes, path: Path) -> None:
+    """Raise FileError where a chunk claims more bytes than there are: OpenCV would allocate the claim, up to 4 GiB."""
+    at = PNG_CHUNKS_FROM
+    while at + 8 <= len(data):
+        length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        at += 12 + length  # the length, the name and a checksum stand around the chunk's bytes
+        if at > len(data):
+            raise FileError(f"{path}: damaged or cut off; its chunks reach over its end")
+        if name == b"IEND":
+            return
