@@ -3,8 +3,11 @@
 FID and KID are torch-fidelity's formulas, and a test holds them to it; its modules that hold them import torchvision.
 """
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
 Vectors = NDArray[np.floating]
@@ -47,7 +50,9 @@ def ids(originals: Vectors, results: Vectors) -> tuple[float, float]:
     """
     svm = LinearSVC(dual=False)
     features = np.concatenate([originals, results])
-    svm.fit(features, np.concatenate([np.ones(len(originals)), np.zeros(len(results))]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # few pictures are told apart without end
+        svm.fit(features, np.concatenate([np.ones(len(originals)), np.zeros(len(results))]))
     real, made = svm.decision_function(originals), svm.decision_function(results)
     wrong = (np.count_nonzero(real <= 0) + np.count_nonzero(made > 0)) / len(features)
     return float(np.mean(made > real)), float(wrong)

@@ -181,7 +181,7 @@ def torchrun(*arguments: object) -> list[str]:
 
 
 def test_two_processes_are_one_with_the_double_batch(images: Path, tmp_path: Path) -> None:
-    common = ["--images", images, "--steps", 6, *PLAIN, "--set", "width=2", "--set", "val_count=2", "--set", "ema=0"]
+    common = ["--images", images, "--steps", 4, *PLAIN, "--set", "width=2", "--set", "val_count=2", "--set", "ema=0"]
     one, two, apart = tmp_path / "one", tmp_path / "two", tmp_path / "accumulated"
     assert train(*common, "-o", one, "--batch", 4).returncode == 0
     done = subprocess.run(torchrun(*common, "-o", two, "--batch", 2), capture_output=True, text=True, timeout=200)
