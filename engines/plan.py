@@ -99,7 +99,10 @@ def parse_profile(batch: str, size: str) -> Profile:
     counts = _numbers(batch, ",", "--batch", "as one number, or as least,best,most: --batch 1,8,32")
     sides = _numbers(size, "..", "--size", f"in multiples of {SIZE_MULTIPLE}: --size 256, or --size 256..1024")
     if len(counts) not in (1, 3) or counts != sorted(counts) or not 1 <= counts[0] <= counts[-1] <= MAX_BATCH:
-        raise UsageError(f"--batch {batch}: expected 1 to {MAX_BATCH}, rising", mend="give --batch 8 or --batch 1,8,32")
+        raise UsageError(
+            f"--batch {batch}: expected one number, or three rising ones (least, best, most), of 1 to {MAX_BATCH}",
+            mend="give --batch 8 or --batch 1,8,32",
+        )
     if len(sides) > 2 or sides != sorted(sides) or any(s % SIZE_MULTIPLE or not 0 < s <= MAX_SIDE for s in sides):
         raise UsageError(
             f"--size {size}: the network halves a picture eight times, so every side is a multiple of {SIZE_MULTIPLE}, "
