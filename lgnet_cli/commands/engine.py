@@ -43,6 +43,9 @@ def build_engine(
     verbose: Verbose = False,
 ) -> None:
     """Turn a model into an engine for NVIDIA GPUs; without a GPU here, ahead of time, by TensorRT-RTX."""
+    from lgnet_cli.weights.commands import need_torch
+
+    need_torch()
     from lgnet_cli.engines.build_job import BuildJob, build
 
     build(
@@ -67,8 +70,10 @@ def doctor(
 
     from lgnet_cli.engines import doctor
     from lgnet_cli.engines.machine import this_machine
+    from lgnet_cli.weights.commands import need_torch
 
     machine, console = this_machine(), Console(highlight=False, soft_wrap=True)
     doctor.show(doctor.inventory(machine), console)
     if gpu_check:
+        need_torch()
         doctor.gpu_check(machine, weights, backend.value if backend else None, report, console)

@@ -11,7 +11,7 @@ from .header import read_header, sha256
 
 def import_published(source: Path, out: Path, half: bool, notes: list[str]) -> None:
     """Write the published model `source` as native weights `out`; its files' hashes go into the provenance."""
-    _need_torch()
+    need_torch()
     from lgnet_cli.model import load_published, save
     from lgnet_cli.model.checkpoint import provenance_of, published_files
 
@@ -23,7 +23,7 @@ def import_published(source: Path, out: Path, half: bool, notes: list[str]) -> N
 
 def export_model(weights: Path, folder: Path, name: str | None, notes: list[str]) -> None:
     """Write the pair of files that runs without PyTorch, from native weights, a published model, or a training run."""
-    _need_torch()
+    need_torch()
     from lgnet_cli.engines.export import ship
     from lgnet_cli.model import load, load_published
     from lgnet_cli.model.checkpoint import provenance_of, published_files
@@ -76,7 +76,8 @@ def _parsed(notes: list[str]) -> dict[str, str]:
     return dict(note.split("=", 1) for note in notes)
 
 
-def _need_torch() -> None:
+def need_torch() -> None:
+    """Raises MissingBackend where the `torch` extra is not installed."""
     try:
         import onnxscript  # noqa: F401
         import torch  # noqa: F401
