@@ -23,7 +23,8 @@ from lgnet_cli.benchmarks.job import QualityJob
 from lgnet_cli.benchmarks.judges import Judges
 from lgnet_cli.benchmarks.methods import Method
 from lgnet_cli.benchmarks.rows import Rows
-from lgnet_cli.benchmarks.samples import LABELS, Masks, Photo
+from lgnet_cli.benchmarks.samples import Masks, Photo
+from lgnet_cli.imaging.strokes import LABELS
 
 RESAMPLES = 1000
 """Of the bootstrap."""

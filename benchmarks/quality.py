@@ -6,13 +6,12 @@ does not depend on how many there are. Every figure is on disk as soon as it is 
 
 import hashlib
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -38,12 +37,10 @@ from lgnet_cli.benchmarks.samples import (
 )
 from lgnet_cli.engines.select import cache_folder
 from lgnet_cli.errors import Interrupted, LgnetError, UsageError
+from lgnet_cli.pipeline import in_order
 
 TOLD = 10
 """Failures told as they happen; all are counted, and listed in quality.json."""
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 def run_quality(job: QualityJob) -> dict[str, Any]:
@@ -194,17 +191,6 @@ class Run:
         facts = (method.name, method.source, method.facts(sample), sample.photo.facts, sample.facts, sample.bucket,
                  self._job.mask_options.polarity, self._job.size, self._columns, has_features)  # fmt: skip
         return hashlib.sha256("\0".join(map(str, facts)).encode(errors="surrogateescape")).hexdigest()[:16]
-
-
-def in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
-    """`map` in threads, in order, with at most `ahead` items on their way."""
-    pending: deque[Future[R]] = deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        while len(pending) > ahead or (pending and pending[0].done()):
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
 
 
 @contextmanager

@@ -2,23 +2,8 @@
 
 from typing import Any
 
+from lgnet_cli.benchmarks.columns import COLUMNS
 from lgnet_cli.benchmarks.document import Block, Cell, Document, Row
-
-TITLES = {  # column: name, decimals as the paper has them
-    "l1_percent": ("l1, %", 2),
-    "l1_01_percent": ("mean absolute error, % of the range", 2),
-    "l1_hole_percent": ("mean absolute error in the holes, % of the range", 2),
-    "psnr_db": ("PSNR, dB", 2),
-    "ssim": ("SSIM", 3),
-    "ssim_gaussian": ("SSIM (Gaussian)", 3),
-    "fid": ("FID", 2),
-    "kid": ("KID", 4),
-    "lpips": ("LPIPS", 3),
-    "lpips_vgg": ("LPIPS (VGG)", 3),
-    "st_lpips": ("ST-LPIPS", 3),
-    "p_ids": ("P-IDS", 3),
-    "u_ids": ("U-IDS", 3),
-}
 
 NOTHING = "n/a"
 
@@ -51,7 +36,8 @@ def quality_document(result: dict[str, Any]) -> Document:
 
 
 def _known(column: str) -> tuple[str, int]:
-    return TITLES.get(column, (column, 3))
+    """A metric's name and decimals; a quality.json of another version may have metrics that this one does not."""
+    return next(((c.title, c.digits) for c in COLUMNS if c.name == column), (column, 3))
 
 
 def _label(method: dict[str, Any]) -> str:

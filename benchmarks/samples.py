@@ -1,6 +1,5 @@
 """What is evaluated: photos made square, each with its masks; and into which bucket a mask falls."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,12 +12,12 @@ import numpy as np
 from lgnet_cli.benchmarks.metrics import Image
 from lgnet_cli.errors import FileError, NothingToDo, UsageError
 from lgnet_cli.imaging.files import decode
+from lgnet_cli.imaging.folders import files_below
 from lgnet_cli.imaging.formats import SUFFIXES
 from lgnet_cli.imaging.masks import Hole, MaskOptions, read_mask
 from lgnet_cli.imaging.picture import Picture, to_rgb
-from lgnet_cli.imaging.strokes import BUCKETS, random_hole
+from lgnet_cli.imaging.strokes import BUCKETS, LABELS, bucket_of, random_hole
 
-LABELS = tuple(f"{100 * lo:.0f}-{100 * hi:.0f}" for lo, hi in BUCKETS)
 """1-10, 10-20 ... 50-60: percent of the pixels that are holes, (lo, hi]."""
 
 
@@ -63,11 +62,6 @@ class Masks(Protocol):
     def of(self, photo: Photo, picture: Picture, size: int) -> Iterator[Sample]:
         """The photo's samples. Masks outside of every bucket give none. Raises FileError."""
         ...
-
-
-def bucket_of(ratio: float) -> str | None:
-    """The label of the bucket (lo, hi] that holds a hole share of 0 to 1; None outside of all."""
-    return next((label for label, (lo, hi) in zip(LABELS, BUCKETS, strict=True) if lo < ratio <= hi), None)
 
 
 def find_photos(folder: Path, limit: int | None = None) -> list[Photo]:
@@ -195,14 +189,10 @@ def by_stem(folder: Path) -> dict[str, list[Path]]:
 
 
 def walk(folder: Path) -> list[Path]:
-    """Every ordinary file below `folder`, sorted, without hidden ones. Raises UsageError."""
+    """As `files_below`. Raises UsageError (no folder), FileError (a locked one)."""
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder")
-    found = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if not name.startswith(".")]
-    return sorted(file for file in found if file.is_file())
+    return files_below(folder)
 
 
 def _lone_mask(file: Path, size: int, options: MaskOptions) -> Hole:

@@ -11,7 +11,7 @@ import typer
 from . import __version__
 from .commands import bench, training, weights
 from .commands import engine as engines
-from .commands.shared import Verbose
+from .commands.shared import MaskSource, Polarity, Verbose
 from .errors import ExitCode, Interrupted, LgnetError, UsageError
 
 EXIT_CODES = """Exit codes: 0 all done, 1 unexpected, 2 usage, 3 some images failed, 4 nothing to do or nothing matched,
@@ -47,16 +47,6 @@ app.command("build-engine", epilog="Example:  lgnet build-engine places2.safeten
     engines.build_engine
 )
 app.command(epilog="Example:  lgnet doctor     on a GPU's machine:  lgnet doctor --gpu-check")(engines.doctor)
-
-
-class Polarity(str, Enum):
-    white_hole = "white-hole"
-    black_hole = "black-hole"
-
-
-class MaskSource(str, Enum):
-    luminance = "luminance"
-    alpha = "alpha"
 
 
 class Hd(str, Enum):

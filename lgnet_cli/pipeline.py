@@ -118,11 +118,11 @@ def run(
             else:
                 yield work
 
-    read = _each(pool, lambda work: _guarded(_read, work, settings, engine.info.max_pixels), todo())
+    read = in_order(pool, lambda work: _guarded(_read, work, settings, engine.info.max_pixels), todo())
     filled = _filled(engine, read, settings.batch, summary)
     try:
-        encoded = _each(pool, lambda work: _encode(work, settings), filled)
-        for work in _each(disk, lambda work: _finish(work, report), encoded, WRITERS):
+        encoded = in_order(pool, lambda work: _encode(work, settings), filled)
+        for work in in_order(disk, lambda work: _finish(work, report), encoded, WRITERS):
             count = getattr(summary, work.record.status) + 1
             setattr(summary, work.record.status, count)
             on_done(work.record, work.trace)
@@ -146,7 +146,9 @@ def _start(pair: Pair, fixed: str) -> Work:
     return work
 
 
-def _each(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int = AHEAD) -> Iterator[R]:
+def in_order(
+    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int = AHEAD
+) -> Iterator[R]:
     """`map` in threads, in order, at most `ahead` items ahead of whoever takes the results."""
     pending: deque[Future[R]] = deque()
     for item in items:

@@ -16,6 +16,9 @@ else:
     import tomli as tomllib
 
 
+LAST = "last.pt"
+"""The file in a run's folder that it goes on from."""
+
 Perceptual = Literal["vgg16", "st-vgg16", "st-alexnet", "none"]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lgnet_cli.imaging.strokes import BUCKETS, random_hole
+from lgnet_cli.imaging.strokes import BUCKETS, bucket_of, random_hole
 from lgnet_cli.model import LGNet, Stages
 
 from .config import Config
@@ -52,7 +52,7 @@ def as_pixels(pictures: Tensor) -> Tensor:
 
 @torch.no_grad()
 def validate(model: LGNet, held: ValidationSet, device: torch.device, batch: int) -> dict[str, float]:
-    """PSNR in dB of the result, 8-bit, by bucket ("10-20": percent of holes) and their mean under "mean"."""
+    """PSNR in dB of the 8-bit result by bucket ("10-20": percent of holes; "other": in none), and "mean" of these."""
     model.eval()
     found = defaultdict(list)
     for start in range(0, len(held.images), batch):
@@ -61,7 +61,7 @@ def validate(model: LGNet, held: ValidationSet, device: torch.device, batch: int
         errors = (result.float() - held.images[part].float()).square().mean(dim=(1, 2, 3))
         shares = held.masks[part].float().mean(dim=(1, 2))
         for error, share in zip(errors.tolist(), shares.tolist(), strict=True):
-            found[_bucket(share)].append(100.0 if error == 0 else float(10 * np.log10(255**2 / error)))
+            found[bucket_of(share) or "other"].append(100.0 if error == 0 else float(10 * np.log10(255**2 / error)))
     means = {name: float(np.mean(values)) for name, values in sorted(found.items())}
     return means | {"mean": float(np.mean(list(means.values())))}
 
@@ -82,10 +82,3 @@ def grid(model: LGNet, held: ValidationSet, device: torch.device, rows: int = 6)
     shown = torch.where(masks.unsqueeze(3) != 0, torch.tensor(255, dtype=torch.uint8), images)
     columns = [shown, *(as_pixels(picture) for picture in stages), images]
     return np.vstack([np.hstack([column[i].numpy() for column in columns]) for i in range(len(images))])
-
-
-def _bucket(share: float) -> str:
-    for lo, hi in BUCKETS:
-        if lo < share <= hi:
-            return f"{lo * 100:02.0f}-{hi * 100:.0f}"
-    return "other"

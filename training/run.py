@@ -7,10 +7,8 @@ from typing import Any
 
 from lgnet_cli.errors import MissingBackend, UsageError
 
-from .config import Config, checked, from_options, parsed, read_toml
+from .config import LAST, Config, checked, from_options, parsed, read_toml
 from .sources import expanded
-
-LAST = "last.pt"
 
 
 def run(

@@ -1,12 +1,12 @@
 """Where training files lie: folders, lists, and tar shards for sets that outgrow a file system."""
 
-import os
 import re
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from lgnet_cli.errors import FileError, NothingToDo, UsageError
+from lgnet_cli.imaging.folders import files_below
 from lgnet_cli.imaging.formats import SUFFIXES
 
 
@@ -47,13 +47,13 @@ def find(where: str) -> list[Source]:
 
     Raises:
         NothingToDo: there is no such place, or no image in it.
-        FileError: a shard is no tar file.
+        FileError: a shard is no tar file, or a folder cannot be read.
         UsageError: neither of the three.
     """
     if where.endswith(".tar"):
         found = [source for shard in expanded(where) for source in _in_shard(shard)]
     elif Path(where).is_dir():
-        found = _in_folder(Path(where))
+        found = [Source(str(file)) for file in files_below(Path(where)) if _is_image(file.name)]
     elif where.endswith(".txt"):
         found = _in_list(Path(where))
     elif Path(where).exists():
@@ -73,14 +73,6 @@ def expanded(pattern: str) -> list[str]:
     first, last = match.groups()
     numbers = (str(n).zfill(len(first)) for n in range(int(first), int(last) + 1))
     return [name for n in numbers for name in expanded(pattern[: match.start()] + n + pattern[match.end() :])]
-
-
-def _in_folder(folder: Path) -> list[Source]:
-    found = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [str(Path(parent, name)) for name in names if _is_image(name)]
-    return [Source(path) for path in sorted(found)]
 
 
 def _in_list(file: Path) -> list[Source]:

@@ -14,8 +14,9 @@ from lgnet_cli.atomic import replacing
 from lgnet_cli.errors import ModelError
 from lgnet_cli.model import LGNet, save
 
+from .config import LAST
+
 FORMAT = "lgnet-run-1"
-LAST = "last.pt"
 WEIGHTS = "weights.safetensors"
 
 

@@ -10,22 +10,12 @@ import typer
 
 from lgnet_cli.errors import FileError, MissingBackend, UsageError
 
-from .shared import Verbose
+from .shared import MaskSource, Polarity, Verbose
 
 
 class Reference(str, Enum):
     celebahq = "celebahq"
     places2 = "places2"
-
-
-class Polarity(str, Enum):
-    white_hole = "white-hole"
-    black_hole = "black-hole"
-
-
-class MaskSource(str, Enum):
-    luminance = "luminance"
-    alpha = "alpha"
 
 
 def quality(

@@ -1,7 +1,18 @@
-"""Options that many commands have."""
+"""Options that several commands have."""
 
+from enum import Enum
 from typing import Annotated
 
 import typer
 
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")]
+
+
+class Polarity(str, Enum):
+    white_hole = "white-hole"
+    black_hole = "black-hole"
+
+
+class MaskSource(str, Enum):
+    luminance = "luminance"
+    alpha = "alpha"

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lgnet_cli.errors import FileError
+
 LINK = "link to a folder (links to folders are not followed)"
 ODD = "neither a file nor a folder (a pipe, a device, a broken link)"
 LOCKED = "folder that cannot be read"
@@ -96,3 +98,18 @@ def _may_hold(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
         if not fnmatch.fnmatchcase(part, wanted):
             return False
     return len(parts) < len(pattern)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file at any depth, sorted, without hidden ones; links to folders are not followed.
+
+    Raises:
+        FileError: a folder cannot be read, so that its files would be missing in silence.
+    """
+    found = []
+    for below, here, _ in walk(folder, None, None):
+        locked = [name for what, name in here.odd if what == LOCKED and name.startswith(":")]
+        if locked:
+            raise FileError(f"{folder / below}{locked[0]}")
+        found += [folder / below / name for name in here.files]
+    return sorted(found)

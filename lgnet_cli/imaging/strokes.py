@@ -8,6 +8,9 @@ from .masks import Hole
 BUCKETS = ((0.01, 0.1), (0.1, 0.2), (0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.5, 0.6))
 """Hole shares (lo, hi] by which the papers of this field report (Liu et al. 2018)."""
 
+LABELS = tuple(f"{100 * lo:.0f}-{100 * hi:.0f}" for lo, hi in BUCKETS)
+"""The buckets in percent: 1-10 and so on."""
+
 UNIT = 256
 """Pixels: the side that lengths and widths below are meant at; they grow with the side."""
 
@@ -38,6 +41,11 @@ def random_hole(rng: np.random.Generator, side: int, bucket: tuple[float, float]
                 break
             if share > lo and rng.random() < 0.5:  # not always as soon as the bucket is reached
                 return canvas.astype(bool)
+
+
+def bucket_of(share: float) -> str | None:
+    """The label of the bucket that holds a hole share of 0 to 1; None outside of all."""
+    return next((label for label, (lo, hi) in zip(LABELS, BUCKETS, strict=True) if lo < share <= hi), None)
 
 
 def _stroke(rng: np.random.Generator, canvas: np.ndarray) -> None:

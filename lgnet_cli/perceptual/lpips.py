@@ -7,36 +7,14 @@ Its two formulas are in `networks.Lpips`, and a test holds them to the package's
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .files import ALEXNET, LPIPS_ALEX_HEADS, LPIPS_VGG_HEADS, VGG16, WeightFile, read
-from .networks import Lpips, convolution
+from .networks import Lpips, Sliced, convolution
 
-SHIFT = (-0.030, -0.088, -0.188)
-SCALE = (0.458, 0.448, 0.450)
+SHIFT = torch.tensor((-0.030, -0.088, -0.188)).view(1, 3, 1, 1)
+SCALE = torch.tensor((0.458, 0.448, 0.450)).view(1, 3, 1, 1)
 """What the package's scaling layer makes of ImageNet's mean and deviation, for RGB in [-1, 1]."""
-
-
-class Sliced(nn.Module):
-    """A network in five slices. `forward`: (N, 3, H, W) RGB in [-1, 1] -> the features after each slice."""
-
-    shift: Tensor
-    scale: Tensor
-
-    def __init__(self, slices: list[nn.Sequential]) -> None:
-        super().__init__()
-        self.register_buffer("shift", torch.tensor(SHIFT).view(1, 3, 1, 1))
-        self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1))
-        self.slices = nn.ModuleList(slices)
-        self.requires_grad_(False)
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        x = (x - self.shift) / self.scale
-        features = []
-        for part in self.slices:
-            x = part(x)
-            features.append(x)
-        return features
 
 
 def lpips_alex(
@@ -53,7 +31,7 @@ def lpips_alex(
         nn.Sequential(convolution(state, "features.8"), nn.ReLU()),
         nn.Sequential(convolution(state, "features.10"), nn.ReLU()),
     ]
-    return Lpips(Sliced(slices), read(heads, folder)).eval()
+    return Lpips(Sliced(slices, SHIFT, SCALE), read(heads, folder)).eval()
 
 
 def lpips_vgg(folder: Path | None = None, *, network: WeightFile = VGG16, heads: WeightFile = LPIPS_VGG_HEADS) -> Lpips:
@@ -72,4 +50,4 @@ def lpips_vgg(folder: Path | None = None, *, network: WeightFile = VGG16, heads:
         for place in convolutions:
             layers += [convolution(state, f"features.{place}"), nn.ReLU()]
         slices.append(nn.Sequential(*layers))
-    return Lpips(Sliced(slices), read(heads, folder)).eval()
+    return Lpips(Sliced(slices, SHIFT, SCALE), read(heads, folder)).eval()

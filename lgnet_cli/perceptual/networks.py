@@ -60,19 +60,22 @@ class Blur(nn.Module):
         return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), self.kernel, stride=2, groups=x.shape[1])
 
 
-class ShiftTolerant(nn.Module):
-    """AlexNet or VGG16 with blurred pooling, from the files of ST-LPIPS (Ghildyal and Liu, ECCV 2022).
+class Sliced(nn.Module):
+    """A network in slices. `forward`: (N, 3, H, W) RGB in [-1, 1] -> the features after each slice.
 
-    `forward`: (N, 3, H, W) RGB in [-1, 1] -> the features of its slices, five or the first few of them.
+    Args:
+        slices: its parts, one after the other.
+        shift: (1, 3, 1, 1), taken off the picture first.
+        scale: (1, 3, 1, 1), by which it is then divided.
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, state: dict[str, Tensor], slices: list[nn.Sequential]) -> None:
+    def __init__(self, slices: list[nn.Sequential], shift: Tensor, scale: Tensor) -> None:
         super().__init__()
-        self.register_buffer("shift", state["scaling_layer.shift"])
-        self.register_buffer("scale", state["scaling_layer.scale"])
+        self.register_buffer("shift", shift)
+        self.register_buffer("scale", scale)
         self.slices = nn.ModuleList(slices)
         self.requires_grad_(False)
 
@@ -114,12 +117,12 @@ def vgg16(folder: Path | None = None, *, imagenet: bool, file: WeightFile = VGG1
     return Vgg16(read(file, folder), imagenet=imagenet).eval()
 
 
-def st_alexnet(folder: Path | None = None, slices: int = 5) -> ShiftTolerant:
+def st_alexnet(folder: Path | None = None, slices: int = 5) -> Sliced:
     """Its first `slices` slices. Raises as `files.find` does."""
     return _st_alexnet(read(ST_ALEXNET, folder), slices)
 
 
-def st_vgg16(folder: Path | None = None, slices: int = 5) -> ShiftTolerant:
+def st_vgg16(folder: Path | None = None, slices: int = 5) -> Sliced:
     """Its first `slices` slices. Raises as `files.find` does."""
     return _st_vgg16(read(ST_VGG16, folder), slices)
 
@@ -136,7 +139,12 @@ def st_lpips_vgg(folder: Path | None = None) -> Lpips:
     return Lpips(_st_vgg16(state), state).eval()
 
 
-def _st_alexnet(state: dict[str, Tensor], count: int = 5) -> ShiftTolerant:
+def _shift_tolerant(state: dict[str, Tensor], slices: list[nn.Sequential]) -> Sliced:
+    """With the input scaling of ST-LPIPS' files (Ghildyal and Liu, ECCV 2022)."""
+    return Sliced(slices, state["scaling_layer.shift"], state["scaling_layer.scale"]).eval()
+
+
+def _st_alexnet(state: dict[str, Tensor], count: int = 5) -> Sliced:
     def conv(name: str, padding: int = 1) -> nn.Conv2d:
         return convolution(state, f"net.{name}", padding)
 
@@ -150,10 +158,10 @@ def _st_alexnet(state: dict[str, Tensor], count: int = 5) -> ShiftTolerant:
         nn.Sequential(conv("slice4.11"), nn.ReLU()),
         nn.Sequential(conv("slice5.13"), nn.ReLU()),
     ]
-    return ShiftTolerant(state, slices[:count]).eval()
+    return _shift_tolerant(state, slices[:count])
 
 
-def _st_vgg16(state: dict[str, Tensor], count: int = 5) -> ShiftTolerant:
+def _st_vgg16(state: dict[str, Tensor], count: int = 5) -> Sliced:
     places = ((0, 2), (6, 8), (12, 14, 16), (20, 22, 24), (28, 30, 32))
     slices = []
     for number, convolutions in enumerate(places, start=1):
@@ -163,7 +171,7 @@ def _st_vgg16(state: dict[str, Tensor], count: int = 5) -> ShiftTolerant:
         for place in convolutions:
             layers += [convolution(state, f"net.slice{number}.{place}"), nn.ReLU()]
         slices.append(nn.Sequential(*layers))
-    return ShiftTolerant(state, slices[:count]).eval()
+    return _shift_tolerant(state, slices[:count])
 
 
 def convolution(state: dict[str, Tensor], name: str, padding: int = 1) -> nn.Conv2d:

@@ -26,8 +26,9 @@ from lgnet_cli.benchmarks.metrics import Image, pixel_metrics
 from lgnet_cli.benchmarks.outcome import interval
 from lgnet_cli.benchmarks.quality import evaluate, run_quality
 from lgnet_cli.benchmarks.quality_table import tables
-from lgnet_cli.benchmarks.samples import LABELS, MadeUp, Sample, find_photos, read_photo, square
+from lgnet_cli.benchmarks.samples import MadeUp, Sample, find_photos, read_photo, square
 from lgnet_cli.errors import FileError, UsageError
+from lgnet_cli.imaging.strokes import LABELS
 from lgnet_cli.weights import DEFAULT_GRAPH
 
 Folders = Callable[..., tuple[Path, Path]]
@@ -154,9 +155,9 @@ def test_the_table_is_bold_where_best_and_says_what_is_missing(
     text = tables(found, intervals=False)
     best = [max(found["means"][m]["psnr_db"][b]["mean"] for m in ("grey", "white")) for b in LABELS]
     block = text.split("| PSNR, dB (higher is better) |")[1].split("\n\n")[0]
-    assert all(f"**{value:.3f}**" in block for value in best)
+    assert all(f"**{value:.2f}**" in block for value in best)
     paper = json.loads((ROOT / "benchmarks" / "paper_tables.json").read_text())["places2"]["MADF"]["psnr_db"]
-    assert "| MADF (published) | " + " | ".join(f"{value:.3f}" for value in paper) + " |" in block
+    assert "| MADF (published) | " + " | ".join(f"{value:.2f}" for value in paper) + " |" in block
     assert "n/a, lpips: download it" in text
     assert all(f"- {name}: " in text for name in found["columns"])
 
