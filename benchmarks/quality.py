@@ -37,7 +37,7 @@ from lgnet_cli.benchmarks.samples import (
 )
 from lgnet_cli.engines.select import cache_folder
 from lgnet_cli.errors import Interrupted, LgnetError, UsageError
-from lgnet_cli.pipeline import in_order
+from lgnet_cli.ordered import in_order
 
 TOLD = 10
 """Failures told as they happen; all are counted, and listed in quality.json."""

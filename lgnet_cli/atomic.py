@@ -1,8 +1,8 @@
 """Files that appear whole or not at all."""
 
+import itertools
 import os
 import platform
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +10,7 @@ from pathlib import Path
 LONGEST_SUFFIX = 16
 """Bytes. A temporary file ends as its target does, for whoever goes by suffixes, but must not get too long a name."""
 
-_UMASK = os.umask(0o022)  # it can only be read by setting it, so once, before there are threads
-os.umask(_UMASK)
+_numbers = itertools.count()  # of this process's unfinished files
 
 
 def temporary_prefix(host: str | None = None, pid: int | None = None) -> str:
@@ -36,13 +35,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
     If the block raises, `path` is as it was and the temporary file is gone. Raises OSError (disk full, no permission).
     """
-    suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(), suffix=suffix)
+    descriptor, temporary = _create_beside(path)
     os.close(descriptor)
-    temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_UMASK)  # mkstemp gives 0600; the result is an ordinary file
         _sync(temporary)
         temporary.replace(path)
     except BaseException:
@@ -51,9 +47,31 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write `data` to `path`, whole or not at all. Raises OSError (disk full, no permission)."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+    """Write `data` to `path`, whole or not at all. Raises OSError (disk full, no permission).
+
+    As `replacing` does, in half its time: the file is opened once.
+    """
+    descriptor, temporary = _create_beside(path)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _create_beside(path: Path) -> tuple[int, Path]:
+    """A new file in the folder of `path`, with the mode that the umask gives, open for writing."""
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""
+    while True:
+        temporary = path.with_name(f"{temporary_prefix()}{next(_numbers)}{suffix}")
+        try:
+            return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), temporary
+        except FileExistsError:  # of a process that was killed, whose number this one has got
+            continue
 
 
 def _sync(path: Path) -> None:

@@ -9,9 +9,8 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
 
@@ -24,10 +23,8 @@ from .imaging.masks import Hole, MaskOptions, read_mask
 from .imaging.picture import Bytes8, Picture
 from .imaging.reading import file_limit, read_whole
 from .imaging.spool import Pair
+from .ordered import in_order, results
 from .report import Record, Report, key_of
-
-AHEAD = 4
-"""Images decoded ahead of the engine, and as many encoded behind it."""
 
 WRITERS = 16
 """Outputs on their way to the disk at a time, encoded. Each waits until the disk confirms it (5 ms and more), but a
@@ -36,9 +33,6 @@ disk confirms many at once nearly as soon as one, and threads that wait cost not
 SWITCH_SECONDS = 0.0005
 """How long a decoding thread may keep the interpreter while the engine's thread wants it back. At Python's own 0.005 a
 batch of small images reached 85 % of the bare engine's rate, at this 90 %."""
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -121,8 +115,9 @@ def run(
     read = in_order(pool, lambda work: _guarded(_read, work, settings, engine.info.max_pixels), todo())
     filled = _filled(engine, read, settings.batch, summary)
     try:
-        encoded = in_order(pool, lambda work: _encode(work, settings), filled)
-        for work in in_order(disk, lambda work: _finish(work, report), encoded, WRITERS):
+        # What is encoded goes to the disk at once, whatever this thread is waiting for.
+        encoded = in_order(pool, lambda work: disk.submit(_finish, _encode(work, settings), report), filled)
+        for work in results(encoded, WRITERS):
             count = getattr(summary, work.record.status) + 1
             setattr(summary, work.record.status, count)
             on_done(work.record, work.trace)
@@ -144,19 +139,6 @@ def _start(pair: Pair, fixed: str) -> Work:
     except OSError as error:  # gone since the folder was listed
         work.record.error = f"{error.filename}: {error.strerror}"
     return work
-
-
-def in_order(
-    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int = AHEAD
-) -> Iterator[R]:
-    """`map` in threads, in order, at most `ahead` items ahead of whoever takes the results."""
-    pending: deque[Future[R]] = deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        while len(pending) > ahead or (pending and pending[0].done()):
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
 
 
 def _guarded(stage: Callable[..., None], work: Work, *rest: object) -> Work:
@@ -239,7 +221,8 @@ def _fill(engine: Engine, queue: list[tuple[Work, int]]) -> None:
     """One call of the engine; a batch that fails is halved and tried again, down to the crop that fails alone."""
     started = time.perf_counter()
     try:
-        images, masks = (np.stack(arrays) for arrays in zip(*(work.inputs[i] for work, i in queue), strict=True))
+        inputs = zip(*(work.inputs[i] for work, i in queue), strict=True)
+        images, masks = (np.stack(arrays) if len(queue) > 1 else arrays[0][None] for arrays in inputs)
         results = engine.fill(images, masks)
     except Exception as error:  # its own EngineError, MemoryError, or a bug, which need not end the batch either
         if len(queue) == 1:
@@ -291,9 +274,13 @@ def _finish(work: Work, report: Report) -> Work:
 
 
 def _write(work: Work) -> None:
+    output = work.pair.output
     try:
-        work.pair.output.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(work.pair.output, work.data)
+        try:
+            write_bytes(output, work.data)
+        except FileNotFoundError:  # a folder of OUT that nothing was written to yet
+            output.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(output, work.data)
     except OSError as error:  # it names the temporary file
-        raise FileError(f"{work.pair.output}: cannot be written: {error.strerror}") from error
+        raise FileError(f"{output}: cannot be written: {error.strerror}") from error
     work.record.bytes = len(work.data)

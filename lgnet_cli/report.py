@@ -9,7 +9,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Report:
         """Append one line, whole or not at all. Safe to call from several threads. Raises FileError (disk full)."""
         if self._descriptor is None:
             return
-        line = (json.dumps(asdict(record)) + "\n").encode()  # ASCII: names that are no Unicode survive as escapes
+        line = (json.dumps(vars(record)) + "\n").encode()  # ASCII: names that are no Unicode survive as escapes
         with self._lock:
             end = os.fstat(self._descriptor).st_size
             try:

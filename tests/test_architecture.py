@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LEAVES = {"spec", "errors", "atomic", "escape"}
+LEAVES = {"spec", "errors", "atomic", "escape", "ordered"}
 MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the others, besides the leaves
     "spec": set(),
     "errors": set(),
     "atomic": set(),
     "escape": set(),
+    "ordered": set(),
     "main": {"batch", "commands", "lgnet_cli"},
     "commands": {"batch", "weights", "engines", "imaging.masks", "training", "benchmarks"},
     "lgnet_cli": {"session"},

@@ -49,7 +49,7 @@ def test_folders_of_pngs(folders: Folders, tmp_path: Path, lgnet: Command) -> No
     for name in ("000.png", "001.png", "sub/002.png"):
         check_filled(read(images / name), read(out / name), read(masks / name) > 0)
     assert [r["status"] for r in lines(out)] == ["filled"] * 3
-    first = next(r for r in lines(out) if r["image"] == str(images / "000.png"))  # they stand as they were finished
+    first = next(r for r in lines(out) if r["input"] == str(images / "000.png"))  # they stand as they were finished
     assert first["hole_share"] == pytest.approx(50 * 70 / (260 * 300), abs=1e-6)
     again = lgnet("inpaint", images, masks, "-o", out, "--json")
     assert json.loads(again.stdout)["skipped"] == 3

@@ -4,9 +4,8 @@ A crop larger than the network is filled smaller and enlarged. Then its holes la
 in tone, from the sharp pixels around; both are evened out at the rim, inside the hole. Known pixels are never touched.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -14,26 +13,14 @@ from numpy.typing import NDArray
 
 from lgnet_cli.spec import DEFAULT_SIZE, SIZE_MULTIPLE
 
+from .groups import THIN, groups, side_of
 from .masks import Hole, as_bytes
 from .picture import Bytes8, Picture, put_holes, to_rgb
 
-Boxes = NDArray[np.int64]  # (n, 4): left, top, right, bottom in pixels, right and bottom excluded
 HdMode = Literal["crop", "resize", "original"]
 
 MARGIN = 64
 """Pixels of known surroundings around a group of holes: with a group of up to 128 pixels no crop is made smaller."""
-
-MAX_CROPS = 32
-"""Of one photo, where its holes allow: more are merged into larger ones, which are filled at less detail."""
-
-THIN = 24
-"""Pixels to the nearest known pixel, at most, in a hole that may be filled piece by piece: a scratch, a letter."""
-
-BAND = 512
-"""Rows of a photo that are looked at at a time, where what is computed of them takes several times their memory."""
-
-LARGE = 1 << 22
-"""Pixels of a photo above which memory is worth more than time."""
 
 FEATHER = 2
 """Width of the evened-out rim, in pixels of the network's image; times the factor by which a crop is enlarged."""
@@ -71,7 +58,7 @@ def plan(hole: Hole, *, mode: HdMode = "crop", margin: int = MARGIN, size: int =
     if mode == "resize":
         side = max(width, height, size)
         return [Crop(0, 0, side, side, (size, size), everything)]
-    crops = [_square(group, hole.shape, margin, size) for group in _groups(hole, margin, size)]
+    crops = [_square(group, hole.shape, margin, size) for group in groups(hole, margin, size)]
     return sorted(crops, key=lambda crop: crop.width, reverse=True)
 
 
@@ -156,139 +143,10 @@ def _evened(filled: Bytes8, pixels: Bytes8, hole: Hole, rim: int) -> Bytes8:
     return np.rint(filled + near * weight).clip(0, 255).astype(np.uint8)
 
 
-def _groups(hole: Hole, margin: int, size: int) -> Boxes:
-    """Boxes of hole pixels, one a crop; every hole, or piece of a thin one, lies wholly in at least one.
-
-    Holes whose crops overlap go together where that costs no detail: where they fit in one crop of the network's size.
-    (Joining up to twice that size, on photos of 481 x 321: 0.36 dB lost in scratches, 0.03 in objects, for 0.3 and 0.5
-    of the time.) Where that gives more than MAX_CROPS crops, the size they may have is doubled until it does not.
-    """
-    boxes = _boxes_of_all(hole, max(size // 2, 1))
-    reach = size
-    while True:
-        last = reach >= 2 * max(hole.shape)
-        merged = _merged(_binned(boxes, max(reach // 2, 1)), margin, reach, len(boxes) if last else MAX_CROPS)
-        if merged is not None:
-            return merged
-        reach *= 2
-
-
-def _boxes_of_all(hole: Hole, cell: int) -> Boxes:
-    """As `_boxes`, but looks only at the part of the photo that has holes; from a corner of the grid on."""
-    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(hole).view(np.uint8))
-    left, top = x // cell * cell, y // cell * cell
-    boxes = _boxes(hole[top : y + height, left : x + width], cell)
-    return np.asarray(boxes + np.array([left, top, left, top]), np.int64)
-
-
-def _boxes(hole: Hole, cell: int) -> Boxes:
-    """The bounding box of every connected hole; of a long thin one, such as a scratch, those of its pieces."""
-    labels, stats = _components(hole)
-    left, top, width, height = stats[1:, :4].T.astype(np.int64)
-    boxes = np.stack([left, top, left + width, top + height], axis=1)
-    large = np.maximum(width, height) > cell
-    if not large.any():
-        return boxes
-    thin = np.concatenate([[False], large]) & ~_thick(hole, labels, len(stats))
-    return np.concatenate([boxes[~thin[1:]], *_pieces(labels, thin, cell)])
-
-
-def _components(hole: Hole) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """Connected holes: labels (H, W), 0 = known, and OpenCV's statistics of each label."""
-    bits = np.ascontiguousarray(hole).view(np.uint8)
-    kind = cv2.CV_16U if hole.size > LARGE and _begins(bits) < 1 << 16 else cv2.CV_32S
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(bits, connectivity=8, ltype=kind)
-    return labels, np.asarray(stats, np.int32)
-
-
-def _begins(bits: Bytes8) -> int:
-    """How many rows of hole pixels begin: no more labels are given out. 16 bits for each take half the memory."""
-    bands = (bits[top : top + BAND] for top in range(0, len(bits), BAND))
-    return sum(int(np.count_nonzero(band[:, 1:] > band[:, :-1]) + np.count_nonzero(band[:, 0])) for band in bands)
-
-
-def _thick(hole: Hole, labels: NDArray[Any], count: int) -> Hole:
-    """(count,) Which labels have a pixel more than THIN away from what is known. In bands: distances are floats."""
-    thick, around = np.zeros(count, bool), 2 * THIN  # rows more than enough to tell distances up to THIN
-    for top in range(0, len(hole), BAND):
-        start = max(top - around, 0)
-        framed = np.ascontiguousarray(hole[start : top + BAND + around]).view(np.uint8)
-        depth = cv2.distanceTransform(framed, cv2.DIST_L2, 3)[top - start :][:BAND]
-        thick[labels[top : top + BAND][depth > THIN]] = True
-    thick[0] = False
-    return thick
-
-
-def _pieces(labels: NDArray[Any], wanted: Hole, cell: int) -> Iterator[Boxes]:
-    """Boxes of what the `wanted` labels have in each cell of a grid, label by label. One pass, a band at a time."""
-    found, keys = [], []
-    band = cell * max(BAND // cell, 1)
-    for top in range(0, len(labels), band):
-        part = labels[top : top + band]
-        rows, columns = np.nonzero(wanted[part])
-        if not rows.size:
-            continue
-        key = np.stack([part[rows, columns].astype(np.int64), columns // cell, (rows + top) // cell])
-        order = np.lexsort(key[::-1])
-        starts = np.flatnonzero((np.diff(key[:, order], axis=1, prepend=-1) != 0).any(axis=0))
-        at = np.stack([columns, rows + top], axis=1)[order]
-        ends = np.maximum.reduceat(at, starts) + 1
-        found.append(np.concatenate([np.minimum.reduceat(at, starts), ends], axis=1))
-        keys.append(key[:, order][:, starts])
-    if found:
-        yield np.concatenate(found)[np.lexsort(np.concatenate(keys, axis=1)[::-1])]
-
-
-def _binned(boxes: Boxes, cell: int) -> Boxes:
-    """Join boxes smaller than `cell` whose centres lie in one cell of a grid: a mask of speckles has thousands."""
-    small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) <= cell
-    centres = (boxes[small, :2] + boxes[small, 2:]) // 2 // cell
-    rows = centres[:, 1].max(initial=0) + 1
-    _, cells = np.unique(centres[:, 0] * rows + centres[:, 1], return_inverse=True)  # one number a cell sorts fast
-    order = np.argsort(cells, kind="stable")
-    starts = np.flatnonzero(np.diff(cells[order], prepend=-1))
-    inside = boxes[small][order]
-    joined = np.empty((len(starts), 4), np.int64)
-    if len(starts):
-        joined[:, :2] = np.minimum.reduceat(inside[:, :2], starts)
-        joined[:, 2:] = np.maximum.reduceat(inside[:, 2:], starts)
-    return np.concatenate([boxes[~small], joined])
-
-
-def _merged(boxes: Boxes, margin: int, reach: int, most: int) -> Boxes | None:
-    """Join each box with the nearest whose crop overlaps its own, as long as that keeps the crop within `reach`.
-
-    None as soon as there are more than `most`.
-    """
-    groups: list[NDArray[np.int64]] = []
-    while len(boxes):
-        if len(groups) == most:
-            return None
-        group, boxes = boxes[0], boxes[1:]
-        while len(boxes):
-            union = np.concatenate([np.minimum(group[:2], boxes[:, :2]), np.maximum(group[2:], boxes[:, 2:])], axis=1)
-            sides = _side(union, margin, reach)
-            apart = np.abs((group[:2] + group[2:]) - (boxes[:, :2] + boxes[:, 2:])).max(axis=1)  # twice the distance
-            overlaps = apart < _side(group[None], margin, reach) + _side(boxes, margin, reach)
-            limit = np.maximum(reach, np.maximum(_side(group[None], margin, reach), _side(boxes, margin, reach)))
-            allowed = overlaps & (sides <= limit)
-            if not allowed.any():
-                break
-            nearest = int(np.where(allowed, sides, np.iinfo(np.int64).max).argmin())
-            group, boxes = union[nearest], np.delete(boxes, nearest, axis=0)
-        groups.append(group)
-    return np.array(groups)
-
-
-def _side(boxes: Boxes, margin: int, least: int) -> NDArray[np.int64]:
-    """The side of a square crop around each box."""
-    return np.asarray(np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1) + 2 * margin, least), np.int64)
-
-
 def _square(group: NDArray[np.int64], shape: tuple[int, ...], margin: int, size: int) -> Crop:
     """A square around a group, shifted to stay inside the photo where the photo is large enough."""
     height, width = shape
-    side = min(int(_side(group[None], margin, size)[0]), max(width, height, size))
+    side = min(int(side_of(group[None], margin, size)[0]), max(width, height, size))
     left, top = ((int(group[i]) + int(group[i + 2]) - side) // 2 for i in (0, 1))
     left, top = (max(0, min(at, end - side)) for at, end in ((left, width), (top, height)))
     return Crop(left, top, side, side, (size, size), tuple(group.tolist()))

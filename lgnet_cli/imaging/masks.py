@@ -66,7 +66,7 @@ def dilated(hole: Hole, radius: int) -> Hole:
 
 def as_bytes(hole: Hole) -> Bytes8:
     """(H, W) bool as engines take it: uint8, 255 = hole."""
-    return hole.astype(np.uint8) * np.uint8(HOLE)
+    return hole.view(np.uint8) * np.uint8(HOLE)
 
 
 def _white(mask: Picture, path: Path, options: MaskOptions) -> Hole:

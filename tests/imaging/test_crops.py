@@ -3,13 +3,15 @@
 import time
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lgnet_cli.imaging.crops import FEATHER, MAX_CROPS, Crop, cut, owned, plan, put
+from lgnet_cli.imaging.crops import FEATHER, Crop, cut, owned, plan, put
+from lgnet_cli.imaging.groups import MAX_CROPS, _outlined
 from lgnet_cli.imaging.picture import Picture, to_rgb
 
 Hole = NDArray[np.bool_]
@@ -78,6 +80,16 @@ def test_crops_hold_their_boxes_and_lie_inside(hole: Hole) -> None:
         assert crop.left + crop.width <= max(width, crop.width)  # over the edge only if the photo is smaller
         assert crop.top + crop.height <= max(height, crop.height)
         assert crop.width == crop.height >= 16
+
+
+@thorough
+@given(holes())
+def test_outlines_give_the_boxes_of_labels(hole: Hole) -> None:
+    hole[0, 0] = True  # it is never asked of a mask without holes
+    _, _, stats, _ = cv2.connectedComponentsWithStats(hole.view(np.uint8), connectivity=8)
+    boxes = {(x, y, x + width, y + height) for x, y, width, height, _ in stats[1:].tolist()}
+    found = _outlined(hole)
+    assert found is None or {tuple(box) for box in found.tolist()} == boxes
 
 
 @thorough
