@@ -51,6 +51,7 @@ class Job:
     resize_masks: bool
     mode: str
     margin: int
+    merge: bool
     format: str | None
     quality: int
     max_pixels: int
@@ -128,7 +129,7 @@ def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, 
     )
     masks = MaskOptions(job.polarity, job.threshold, job.mask_source, job.dilate, job.resize_masks)  # type: ignore[arg-type]
     settings = Settings(
-        masks, job.mode, job.margin, output_format, job.quality, job.batch, job.overwrite, job.max_pixels  # type: ignore[arg-type]
+        masks, job.mode, job.margin, job.merge, output_format, job.quality, job.batch, job.overwrite, job.max_pixels  # type: ignore[arg-type]
     )  # fmt: skip
     report, summary = Report(folder, job.shard), Summary()
     sys.setswitchinterval(SWITCH_SECONDS)

@@ -121,6 +121,9 @@ def inpaint(
         Hd, typer.Option(help="crop: squares around holes; resize: whole photo; original: full size.")
     ] = Hd.crop,
     crop_margin: Annotated[int, typer.Option(min=0, max=4096, help="Pixels around each group of holes.")] = 64,
+    merge_crops: Annotated[
+        bool, typer.Option("--merge-crops", help="Join crops that overlap: faster, less detail.")
+    ] = False,
     format: Annotated[Format | None, typer.Option(help="Output format; each input's own if left out.")] = None,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and lossy WebP.")] = 95,
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger images unread.")] = 500_000_000,
@@ -142,7 +145,7 @@ def inpaint(
     run_job(
         Job(
             images, masks, out, weights, engine, trust_engine, backend, threads, batch, mask_polarity.value,
-            mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin,
+            mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin, merge_crops,
             FORMATS[format] if format else None, quality, max_pixels, _parsed(shard), allow_missing, overwrite,
             dry_run, report, json, verbose,
         )

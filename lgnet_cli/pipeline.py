@@ -42,6 +42,7 @@ class Settings:
     masks: MaskOptions = field(default_factory=MaskOptions)
     mode: HdMode = "crop"
     margin: int = MARGIN  # pixels around each group of holes, for mode crop
+    merge: bool = False  # join all crops that overlap
     format: str | None = None  # of the outputs; None keeps each input's
     quality: int = 95  # of JPEG and lossy WebP, 1 to 100
     batch: int = 1  # crops a call of the engine, across images
@@ -175,7 +176,7 @@ def _read(work: Work, settings: Settings, max_pixels: int) -> None:
     if not hole.any() and settings.format in (None, picture.format):
         work.data = data
     del data  # a large PNG's are worth having back before the holes are planned
-    work.crops = plan(hole, mode=settings.mode, margin=settings.margin)
+    work.crops = plan(hole, mode=settings.mode, margin=settings.margin, merge=settings.merge)
     work.record.crops = len(work.crops)
     if any(crop.size[0] * crop.size[1] > max_pixels for crop in work.crops):
         raise FileError(

@@ -49,7 +49,13 @@ class Session:
         self.info = self._engine.info
 
     def inpaint(
-        self, image: NDArray[Any], mask: NDArray[Any], *, hd: HdMode = "crop", crop_margin: int = MARGIN
+        self,
+        image: NDArray[Any],
+        mask: NDArray[Any],
+        *,
+        hd: HdMode = "crop",
+        crop_margin: int = MARGIN,
+        merge_crops: bool = False,
     ) -> NDArray[Any]:
         """Fill the holes of one image.
 
@@ -58,6 +64,7 @@ class Session:
             mask: (H, W), bool with True = hole, or uint8 with at least 128 = hole.
             hd: how an image of another size than the network's is filled: crop, resize or original.
             crop_margin: pixels of surroundings around each group of holes, for crop.
+            merge_crops: join all crops that overlap.
 
         Returns:
             A new array of the image's shape and dtype; known pixels and alpha are the input's, bit for bit.
@@ -68,7 +75,7 @@ class Session:
         """
         hole = _hole(image, mask)
         picture = _picture(image)
-        crops = plan(hole, mode=hd, margin=crop_margin)
+        crops = plan(hole, mode=hd, margin=crop_margin, merge=merge_crops)
         if any(crop.size[0] * crop.size[1] > self.info.max_pixels for crop in crops):
             raise UsageError(f"{picture.width} x {picture.height} is more than this engine fills at once: hd='crop'")
         for crop in crops:

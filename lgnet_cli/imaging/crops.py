@@ -38,7 +38,9 @@ class Crop:
     holes: tuple[int, int, int, int]  # left, top, right, bottom: it fills holes in this part of the photo alone
 
 
-def plan(hole: Hole, *, mode: HdMode = "crop", margin: int = MARGIN, size: int = DEFAULT_SIZE) -> list[Crop]:
+def plan(
+    hole: Hole, *, mode: HdMode = "crop", margin: int = MARGIN, size: int = DEFAULT_SIZE, merge: bool = False
+) -> list[Crop]:
     """Crops that together fill every hole, the largest first: where two hold the same hole, the finer one has its way.
 
     Args:
@@ -47,6 +49,7 @@ def plan(hole: Hole, *, mode: HdMode = "crop", margin: int = MARGIN, size: int =
             whole photo at its own size, mirrored up to multiples of 256.
         margin: pixels of surroundings around each group, for `crop`.
         size: the network's side.
+        merge: join all crops that overlap, for `crop`: fewer runs, filled at less detail where that makes them large.
     """
     height, width = hole.shape
     if not hole.any():
@@ -59,6 +62,8 @@ def plan(hole: Hole, *, mode: HdMode = "crop", margin: int = MARGIN, size: int =
         side = max(width, height, size)
         return [Crop(0, 0, side, side, (size, size), everything)]
     crops = [_square(group, hole.shape, margin, size) for group in groups(hole, margin, size)]
+    if merge:
+        crops = _joined(crops, hole.shape, margin, size)
     return sorted(crops, key=lambda crop: crop.width, reverse=True)
 
 
@@ -141,6 +146,27 @@ def _evened(filled: Bytes8, pixels: Bytes8, hole: Hole, rim: int) -> Bytes8:
     depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
     weight = np.clip(1 - (depth - 1) / rim, 0, 1)[:, :, None]
     return np.rint(filled + near * weight).clip(0, 255).astype(np.uint8)
+
+
+def _joined(crops: list[Crop], shape: tuple[int, ...], margin: int, size: int) -> list[Crop]:
+    """Crops of which no two overlap, for the same holes."""
+    apart: list[Crop] = []
+    while crops:
+        crop, *crops = crops
+        near = next((other for other in apart if _overlap(crop, other)), None)
+        if near is None:
+            apart.append(crop)
+            continue
+        apart.remove(near)
+        corners = np.array([crop.holes, near.holes])
+        both = np.concatenate([corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)])
+        crops.append(_square(both, shape, margin, size))
+    return apart
+
+
+def _overlap(a: Crop, b: Crop) -> bool:
+    beside = max(a.left, b.left) < min(a.left + a.width, b.left + b.width)
+    return beside and max(a.top, b.top) < min(a.top + a.height, b.top + b.height)
 
 
 def _square(group: NDArray[np.int64], shape: tuple[int, ...], margin: int, size: int) -> Crop:

@@ -70,6 +70,18 @@ def test_crops_own_all_holes_and_nothing_else(mode: Any, hole: Hole) -> None:
 
 
 @thorough
+@given(hole=holes())
+def test_merged_crops_do_not_overlap_and_own_all_holes(hole: Hole) -> None:
+    crops = plan(hole, **SMALL, merge=True)
+    covered, whole = np.zeros((300, 300), int), np.zeros(hole.shape, bool)
+    for crop in crops:
+        covered[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width] += 1
+        whole |= spread(hole, crop)
+    assert covered.max() <= 1
+    np.testing.assert_array_equal(whole, hole)
+
+
+@thorough
 @given(holes())
 def test_crops_hold_their_boxes_and_lie_inside(hole: Hole) -> None:
     height, width = hole.shape
