@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from lgnet_cli.escape import to_html, to_latex, to_markdown
 
 WIDE = 9
+"""Columns from which on a table of the page scrolls by itself."""
+
+WIDE_IN_PRINT = 7
 """Columns from which on a LaTeX table is shrunk to the width of the text."""
 
 
@@ -95,7 +98,7 @@ def _line(texts: list[str], escape: Callable[[str], str]) -> str:
 
 
 def _latex_table(block: Block) -> str:
-    wide = len(block.head) >= WIDE
+    wide = len(block.head) >= WIDE_IN_PRINT
     lines = [r"\begin{table}", r"\centering", rf"\caption{{{to_latex(' '.join([block.title + '.', *block.notes]))}}}"]
     lines += [r"\resizebox{\linewidth}{!}{%"] if wide else []
     lines += [rf"\begin{{tabular}}{{l{'r' * (len(block.head) - 1)}}}", r"\toprule"]
