@@ -3,9 +3,12 @@
 import os
 import platform
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from .places import is_remote, put, remove_below
 
 LONGEST_SUFFIX = 16
 """Bytes. A temporary file ends as its target does, for whoever goes by suffixes, but must not get too long a name."""
@@ -22,6 +25,8 @@ def temporary_prefix(host: str | None = None, pid: int | None = None) -> str:
 def remove_leftovers(folder: Path, host: str, pid: int) -> int:
     """Delete what a process that is gone left unfinished anywhere below `folder`; how many files that were."""
     start, count = temporary_prefix(host, pid), 0
+    if is_remote(folder):
+        return remove_below(folder, start)
     for parent, _, names in os.walk(folder):
         for name in names:
             if name.startswith(start):
@@ -51,7 +56,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write `data` to `path`, whole or not at all. Raises OSError (disk full, no permission)."""
+    """Write `data` to `path`, whole or not at all, wherever that is. Raises OSError (disk full, no permission)."""
+    if is_remote(path):
+        put(path, bytes(data), f"{temporary_prefix()}{uuid.uuid4().hex}")
+        return
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 

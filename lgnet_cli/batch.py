@@ -20,6 +20,7 @@ from .imaging.pairs import Plan, make_plan
 from .interruption import interrupt_on_signals
 from .lock import locked
 from .pipeline import SWITCH_SECONDS, Settings, Summary, run
+from .places import check_writable, entries, exists, is_dir, is_file, is_listed, is_remote, make_folder, place
 from .report import Record, Report, reports_in
 
 INTERRUPTED = "interrupted; the same command goes on where it stopped"
@@ -67,15 +68,15 @@ def run_job(job: Job) -> None:
     """Check, load, fill, sum up. Raises LgnetError with the exit code of what went wrong."""
     interrupt_on_signals(INTERRUPTED)
     console = Console(stderr=True, highlight=False, quiet=job.json, soft_wrap=True)
-    single = job.out.suffix.lower() in SUFFIXES and Path(job.images).is_file() and not job.out.is_dir()
     if job.weights and job.engine:
         raise UsageError("--weights and --engine exclude each other", mend="an engine carries its weights")
-    if job.page and single:
-        raise UsageError("--report shows a folder of results", mend=f"give a folder: -o {job.out.with_suffix('')}/")
     try:
+        single = job.out.suffix.lower() in SUFFIXES and is_file(place(job.images)) and not is_dir(job.out)
+        if job.page and single:
+            raise UsageError("--report shows a folder of results", mend=f"give a folder: -o {job.out.with_suffix('')}/")
         plan = make_plan(job.images, job.masks, job.out, job.format, job.shard)
         _check(plan, job, single, console)
-    except (OSError, RuntimeError) as error:  # IMAGES, MASKS or OUT behind a locked folder, or in a loop of links
+    except (OSError, RuntimeError) as error:  # IMAGES, MASKS or OUT locked, in a loop of links, or out of reach
         raise UsageError(f"refused before anything was done: {error}") from error
     if job.dry_run:
         for pair in plan.pairs:
@@ -85,7 +86,8 @@ def run_job(job: Job) -> None:
         _fill(plan, job, SUFFIXES[job.out.suffix.lower()], None, console)
         return
     try:
-        job.out.mkdir(parents=True, exist_ok=True)
+        check_writable(job.out)
+        make_folder(job.out)
     except OSError as error:
         raise UsageError(f"{job.out}: cannot be made: {error.strerror}", mend="give another folder: -o") from error
     with locked(job.out, job.shard) as dead:
@@ -96,10 +98,10 @@ def run_job(job: Job) -> None:
 
 def _check(plan: Plan, job: Job, single: bool, console: Console) -> None:
     """Show all that is wrong at once, then refuse or go on without it. Nothing has been loaded or written yet."""
-    if job.out.exists() and not job.out.is_dir() and not single:
+    if not single and exists(job.out) and not is_dir(job.out):
         plan.fatal["OUT is a file"] = [str(job.out)]
     if not job.overwrite and (single or (_has_content(job.out) and not reports_in(job.out))):
-        existing = [str(pair.output) for pair in plan.pairs if pair.output.exists()]
+        existing = [str(pair.output) for pair in plan.pairs if is_listed(pair.output)]
         if existing:
             plan.fatal["output exists, and no report says that lgnet made it; --overwrite replaces it"] = existing
     for headline, paths in [*plan.fatal.items(), *plan.skippable.items()]:
@@ -188,4 +190,6 @@ def _sum_up(summary: Summary, job: Job, console: Console) -> None:
 
 
 def _has_content(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
+    if not is_remote(folder):
+        return folder.is_dir() and any(folder.iterdir())
+    return is_dir(folder) and bool(entries(folder))

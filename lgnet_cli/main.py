@@ -95,12 +95,12 @@ def top(version: Annotated[bool, typer.Option("--version", callback=_version, is
 )
 def inpaint(
     images: Annotated[
-        str, typer.Argument(metavar="IMAGES", help="A folder (walked recursively), a file, or a quoted glob.")
+        str, typer.Argument(metavar="IMAGES", help="A folder (walked), a file, or a quoted glob; s3:// and others too.")
     ],
     masks: Annotated[
-        Path, typer.Argument(metavar="MASKS", help="A folder matched by path and stem, or one mask for every image.")
+        str, typer.Argument(metavar="MASKS", help="A folder matched by path and stem, or one mask for every image.")
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results, laid out as IMAGES.")],
+    out: Annotated[str, typer.Option("-o", "--out", help="Folder for the results, laid out as IMAGES.")],
     weights: Annotated[Path | None, typer.Option(help="Native weights; the model that ships if left out.")] = None,
     engine: Annotated[Path | None, typer.Option(help="A .plan or .onnx of `lgnet build-engine`, not weights.")] = None,
     trust_engine: Annotated[
@@ -138,11 +138,12 @@ def inpaint(
     second run does what is missing.
     """
     from .batch import Job, run_job
+    from .places import place
 
     run_job(
         Job(
-            images, masks, out, weights, engine, trust_engine, backend, threads, batch, mask_polarity.value,
-            mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin,
+            images, place(masks), place(out), weights, engine, trust_engine, backend, threads, batch,
+            mask_polarity.value, mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin,
             FORMATS[format] if format else None, quality, max_pixels, _parsed(shard), allow_missing, overwrite,
             dry_run, report, json, verbose,
         )

@@ -24,6 +24,7 @@ from .imaging.masks import Hole, MaskOptions, read_mask
 from .imaging.picture import Bytes8, Picture
 from .imaging.reading import file_limit, read_whole
 from .imaging.spool import Pair
+from .places import make_folder
 from .report import Record, Report, key_of
 
 AHEAD = 4
@@ -292,7 +293,7 @@ def _finish(work: Work, report: Report) -> Work:
 
 def _write(work: Work) -> None:
     try:
-        work.pair.output.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(work.pair.output.parent)
         write_bytes(work.pair.output, work.data)
     except OSError as error:  # it names the temporary file
         raise FileError(f"{work.pair.output}: cannot be written: {error.strerror}") from error

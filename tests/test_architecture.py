@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LEAVES = {"spec", "errors", "atomic", "escape"}
+LEAVES = {"spec", "errors", "places", "atomic", "escape"}
 MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the others, besides the leaves
     "spec": set(),
     "errors": set(),
+    "places": set(),
     "atomic": set(),
     "escape": set(),
     "main": {"batch", "commands", "lgnet_cli"},
@@ -23,7 +24,8 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "gallery": {"report", "imaging", "lgnet_cli"},
     "pipeline": {"report", "imaging", "engines.protocol", "engines.select"},
     "session": {"imaging", "engines.select"},
-    "report": {"imaging"},
+    "report": {"imaging", "mirror"},
+    "mirror": set(),
     "imaging": set(),
     "model": {"weights.header"},
     "perceptual": {"weights.header"},
@@ -194,6 +196,9 @@ HEAVY = {
     "matplotlib",
     "skimage",
     "sklearn",
+    "fsspec",
+    "upath",
+    "ray",
 }
 
 
