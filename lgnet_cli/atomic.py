@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .places import is_remote, put, remove_below
+from .places import is_remote, make_folder, put, remove_below
 
 LONGEST_SUFFIX = 16
 """Bytes. A temporary file ends as its target does, for whoever goes by suffixes, but must not get too long a name."""
@@ -17,9 +17,19 @@ _UMASK = os.umask(0o022)  # it can only be read by setting it, so once, before t
 os.umask(_UMASK)
 
 
+_signature: list[str] = []
+
+
 def temporary_prefix(host: str | None = None, pid: int | None = None) -> str:
     """How the names of a process's unfinished files begin; of this one, unless told otherwise."""
+    if _signature and host is None and pid is None:
+        return _signature[-1]
     return f".lgnet-{(host or platform.node())[:64]}-{pid or os.getpid()}-"
+
+
+def sign_as(host: str, pid: int) -> None:
+    """From now on write in the name of another process, which holds the folder: who clears up after it finds all."""
+    _signature.append(temporary_prefix(host, pid))
 
 
 def remove_leftovers(folder: Path, host: str, pid: int) -> int:
@@ -55,8 +65,13 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write `data` to `path`, whole or not at all, wherever that is. Raises OSError (disk full, no permission)."""
+def write_bytes(path: Path, data: bytes | memoryview, *, parents: bool = False) -> None:
+    """Write `data` to `path`, whole or not at all, wherever that is. Raises OSError (disk full, no permission).
+
+    `parents`: make the folders above it if they are not there.
+    """
+    if parents:
+        make_folder(path.parent)
     if is_remote(path):
         put(path, bytes(data), f"{temporary_prefix()}{uuid.uuid4().hex}")
         return

@@ -1,5 +1,6 @@
 """`lgnet inpaint` around the pipeline: checks before the model loads, progress, and the summary."""
 
+import importlib.util
 import json
 import sys
 import time
@@ -11,17 +12,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .atomic import remove_leftovers
 from .engines.select import choose, open_engine
-from .errors import FileError, Interrupted, NothingToDo, UsageError
+from .errors import FileError, Interrupted, MissingBackend, NothingToDo, UsageError
 from .escape import printable as _printable
 from .imaging.formats import SUFFIXES
 from .imaging.masks import MaskOptions
 from .imaging.pairs import Plan, make_plan
+from .imaging.spool import Pairs
 from .interruption import interrupt_on_signals
 from .lock import locked
 from .pipeline import SWITCH_SECONDS, Settings, Summary, run
 from .places import check_writable, entries, exists, is_dir, is_file, is_listed, is_remote, make_folder, place
 from .report import Record, Report, reports_in
+
+OnDone = Callable[[Record | None, str], None]
+Fill = Callable[[Pairs, Report, Summary, OnDone], None]
 
 INTERRUPTED = "interrupted; the same command goes on where it stopped"
 
@@ -56,6 +62,8 @@ class Job:
     quality: int
     max_pixels: int
     shard: tuple[int, int] | None
+    ray: str | None
+    ray_cpus: int | None
     allow_missing: bool
     overwrite: bool
     dry_run: bool
@@ -70,6 +78,8 @@ def run_job(job: Job) -> None:
     console = Console(stderr=True, highlight=False, quiet=job.json, soft_wrap=True)
     if job.weights and job.engine:
         raise UsageError("--weights and --engine exclude each other", mend="an engine carries its weights")
+    if job.ray and not importlib.util.find_spec("ray"):
+        raise MissingBackend("--ray: Ray is not installed here", mend="install it with: pip install 'lgnet[ray]'")
     try:
         single = job.out.suffix.lower() in SUFFIXES and is_file(place(job.images)) and not is_dir(job.out)
         if job.page and single:
@@ -123,26 +133,20 @@ def _check(plan: Plan, job: Job, single: bool, console: Console) -> None:
 
 
 def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, console: Console) -> None:
-    choice = choose(job.backend, job.engine)
-    engine = open_engine(choice, weights=job.weights, engine=job.engine, threads=job.threads, trust=job.trust_engine)
-    console.print(
-        f"back end: {choice.name}, {choice.why} ({engine.info.device}, {engine.info.precision})", markup=False
-    )
     masks = MaskOptions(job.polarity, job.threshold, job.mask_source, job.dilate, job.resize_masks)  # type: ignore[arg-type]
     settings = Settings(
         masks, job.mode, job.margin, output_format, job.quality, job.batch, job.overwrite, job.max_pixels  # type: ignore[arg-type]
     )  # fmt: skip
+    fill = _on_ray(job, settings, folder, console) if job.ray else _here(job, settings, console)
     report, summary = Report(folder, job.shard), Summary()
-    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         with _progress(console, len(plan.pairs), job) as on_done:
-            run(plan.pairs, engine, settings, report, summary, on_done)
+            fill(plan.pairs, report, summary, on_done)
     except KeyboardInterrupt:
         _sum_up(summary, job, console)
         raise Interrupted(INTERRUPTED) from None
     finally:
         report.close()
-        engine.close()
     _sum_up(summary, job, console)
     if job.page and folder:
         from .gallery.batch import write_batch_page
@@ -153,8 +157,45 @@ def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, 
         raise FileError(f"{summary.failed} of {len(plan.pairs)} images failed{where}")
 
 
+def _here(job: Job, settings: Settings, console: Console) -> Fill:
+    choice = choose(job.backend, job.engine)
+    engine = open_engine(choice, weights=job.weights, engine=job.engine, threads=job.threads, trust=job.trust_engine)
+    console.print(
+        f"back end: {choice.name}, {choice.why} ({engine.info.device}, {engine.info.precision})", markup=False
+    )
+    sys.setswitchinterval(SWITCH_SECONDS)
+
+    def fill(pairs: Pairs, report: Report, summary: Summary, on_done: OnDone) -> None:
+        try:
+            run(pairs, engine, settings, report, summary, on_done)
+        finally:
+            engine.close()
+
+    return fill
+
+
+def _on_ray(job: Job, settings: Settings, folder: Path | None, console: Console) -> Fill:
+    from .cluster import make_order, run_on_ray, wants_gpu
+
+    assert job.ray
+    order = make_order(job.backend, job.weights, job.engine, job.trust_engine, settings)
+    gpu = wants_gpu(job.backend, job.engine)
+
+    def fill(pairs: Pairs, report: Report, summary: Summary, on_done: OnDone) -> None:
+        def say(said: str) -> None:
+            console.print(_printable(said), markup=False)
+
+        lost = run_on_ray(
+            job.ray or "auto", pairs, len(pairs), order, gpu, job.ray_cpus, job.threads, report, summary, on_done, say
+        )
+        if lost and folder:
+            remove_leftovers(folder, *order.writer)
+
+    return fill
+
+
 @contextmanager
-def _progress(console: Console, total: int, job: Job) -> Iterator[Callable[[Record | None, str], None]]:
+def _progress(console: Console, total: int, job: Job) -> Iterator[OnDone]:
     """A bar with count, rate and time left where a person watches; failures are printed either way."""
     columns = [BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn()]
     bar = Progress(*columns, console=console, disable=not console.is_terminal or job.json, transient=True)

@@ -125,6 +125,10 @@ def inpaint(
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and lossy WebP.")] = 95,
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger images unread.")] = 500_000_000,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Do the I-th of N disjoint shares.")] = None,
+    ray: Annotated[
+        str | None, typer.Option(metavar="auto|ADDRESS", help="Fill on this Ray cluster: a worker a GPU, or some CPUs.")
+    ] = None,
+    ray_cpus: Annotated[int | None, typer.Option(min=1, help="CPUs of each worker on Ray.")] = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Skip what cannot be matched.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is done already.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Match and check, fill nothing.")] = False,
@@ -144,8 +148,8 @@ def inpaint(
         Job(
             images, place(masks), place(out), weights, engine, trust_engine, backend, threads, batch,
             mask_polarity.value, mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin,
-            FORMATS[format] if format else None, quality, max_pixels, _parsed(shard), allow_missing, overwrite,
-            dry_run, report, json, verbose,
+            FORMATS[format] if format else None, quality, max_pixels, _parsed(shard), ray, ray_cpus,
+            allow_missing, overwrite, dry_run, report, json, verbose,
         )
     )  # fmt: skip
 
