@@ -4,6 +4,7 @@ import logging
 import os
 import platform
 import signal
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +24,11 @@ from .worker import Order
 MOST_CPUS = 8
 """Of one worker, unless told otherwise: two smaller ones do more than a larger one."""
 
+
+PATIENCE = 5.0
+"""Seconds for a cluster to answer at all."""
+
+START = "start a cluster with: ray start --head"
 
 WITHOUT_GPU = {"onnxruntime", "openvino", "torch"}
 """Back ends that make no use of one; `auto` takes what each machine has."""
@@ -67,18 +73,30 @@ def shape_of(nodes: list[dict[str, Any]], gpu: bool | None, cpus: int | None) ->
 @contextmanager
 def connected(address: str) -> Iterator[None]:
     """This process as a driver of the cluster at `address` ("auto": the one of this machine). Raises UsageError."""
+    _check_listening(address if address != "auto" else os.environ.get("RAY_ADDRESS", ""))
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # of many kinds: nobody there, another version, an address that is none
         said = str(error).strip().partition("\n")[0]
-        raise UsageError(f"--ray {address}: {said}", mend="start a cluster with: ray start --head") from error
+        raise UsageError(f"--ray {address}: {said}", mend=START) from error
     finally:
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own would end this process unreported
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_listening(address: str) -> None:
+    """Raise UsageError where nobody listens at host:port, for which Ray itself would wait a quarter of an hour."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdecimal():  # found by Ray, or for it to refuse
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"--ray {address}: nobody there: {error}", mend=START) from error
 
 
 def run_on_ray(

@@ -94,10 +94,11 @@ class Crew:
 
     def __init__(
         self, pairs: Iterable[Pair], total: int, order: Order, shape: Shape, report: Report, summary: Summary,
-        on_done: Callable[[Record | None, str], None], say: Callable[[str], None],
+        on_done: Callable[[Record | None, str], None], say: Callable[[str], None], worker: type = Worker,
     ) -> None:  # fmt: skip
         """For `total` pairs; `on_done` as `pipeline.run` calls it; `say` gets what a person should know."""
         self._pairs, self._left, self._order, self._shape = iter(pairs), total, order, shape
+        self._make = ray.remote(worker).options(num_cpus=shape.cpus, num_gpus=shape.gpus).remote
         self._told = ray.put(order)
         self._report, self._summary, self._on_done, self._say = report, summary, on_done, say
         self._hands: list[_Hand] = []
@@ -138,7 +139,7 @@ class Crew:
         return bool(self._fixed) and not self._left and not self._back and not any(h.sent for h in self._hands)
 
     def _grow(self) -> None:
-        """Start a worker wherever there is room."""
+        """Start a worker wherever there is room. Raises ModelError: there is none, for a while."""
         now = time.monotonic()
         if now - self._grown < GROW_EVERY:
             return
@@ -150,7 +151,7 @@ class Crew:
                 f"no machine of the cluster has {_words(self._shape)} for a worker", mend="give each fewer: --ray-cpus"
             )
         for _ in range(min(room, max(1, self._left)) - self._unusable - len(self._hands)):
-            actor = ray.remote(Worker).options(num_cpus=self._shape.cpus, num_gpus=self._shape.gpus).remote()
+            actor = self._make()
             self._hands.append(_Hand(actor, actor.place.remote(), actor.open.remote(self._told)))
         if now - self._started > 2 * GROW_EVERY and not any(hand.host for hand in self._hands):
             self._say_waiting()

@@ -1,21 +1,16 @@
 """The real command on an S3 server on loopback: photos, masks and results that lie in a bucket."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import s3fs
-from moto.server import ThreadedMotoServer
-from upath import UPath
 
 from lgnet_cli.lock import Owner, locked
 from lgnet_cli.report import NAME
@@ -24,34 +19,6 @@ Folders = Callable[..., tuple[Path, Path]]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 LGNET = Path(sys.executable).with_name("lgnet")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[dict[str, str]]:
-    """The environment in which s3:// is a server on loopback."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    serving = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    serving.start()
-    host, port = serving.get_host_and_port()
-    yield {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }  # fmt: skip
-    serving.stop()
-
-
-@pytest.fixture
-def bucket(server: dict[str, str], tmp_path: Path) -> Iterator[Path]:
-    """An empty bucket of this test's own; s3:// is the server's, here and in the commands that the test runs."""
-    kept = dict(os.environ)
-    os.environ.update(server)
-    s3fs.S3FileSystem.clear_instance_cache()
-    name = f"b{time.monotonic_ns()}"
-    s3fs.S3FileSystem().mkdir(name)
-    yield UPath(f"s3://{name}", use_listings_cache=False)  # others write there
-    s3fs.S3FileSystem.clear_instance_cache()
-    os.environ.clear()
-    os.environ.update(kept)
 
 
 def upload(folder: Path, to: Path) -> None:
