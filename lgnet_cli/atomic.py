@@ -3,12 +3,11 @@
 import os
 import platform
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .places import is_remote, make_folder, put, remove_below
+from .places import is_remote, make_folder, put
 
 LONGEST_SUFFIX = 16
 """Bytes. A temporary file ends as its target does, for whoever goes by suffixes, but must not get too long a name."""
@@ -35,8 +34,8 @@ def sign_as(host: str, pid: int) -> None:
 def remove_leftovers(folder: Path, host: str, pid: int) -> int:
     """Delete what a process that is gone left unfinished anywhere below `folder`; how many files that were."""
     start, count = temporary_prefix(host, pid), 0
-    if is_remote(folder):
-        return remove_below(folder, start)
+    if is_remote(folder):  # an object store, where nothing is half-written
+        return 0
     for parent, _, names in os.walk(folder):
         for name in names:
             if name.startswith(start):
@@ -73,7 +72,7 @@ def write_bytes(path: Path, data: bytes | memoryview, *, parents: bool = False) 
     if parents:
         make_folder(path.parent)
     if is_remote(path):
-        put(path, bytes(data), f"{temporary_prefix()}{uuid.uuid4().hex}")
+        put(path, bytes(data))
         return
     with replacing(path) as temporary:
         temporary.write_bytes(data)

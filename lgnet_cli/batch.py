@@ -80,6 +80,7 @@ def run_job(job: Job) -> None:
         raise UsageError("--weights and --engine exclude each other", mend="an engine carries its weights")
     if job.ray and not importlib.util.find_spec("ray"):
         raise MissingBackend("--ray: Ray is not installed here", mend="install it with: pip install 'lgnet[ray]'")
+    check_writable(job.out)
     try:
         single = job.out.suffix.lower() in SUFFIXES and is_file(place(job.images)) and not is_dir(job.out)
         if job.page and single:
@@ -96,7 +97,6 @@ def run_job(job: Job) -> None:
         _fill(plan, job, SUFFIXES[job.out.suffix.lower()], None, console)
         return
     try:
-        check_writable(job.out)
         make_folder(job.out)
     except OSError as error:
         raise UsageError(f"{job.out}: cannot be made: {error.strerror}", mend="give another folder: -o") from error

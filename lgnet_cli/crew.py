@@ -106,8 +106,8 @@ class Crew:
         self._fixed = ""  # of every key, once the first worker has said what its engine is
         self._weights = ""
         self._unusable, self._stillborn, self._opened, self.lost = 0, 0, 0, 0
-        self._grown, self._started, self._room_seen = -math.inf, time.monotonic(), time.monotonic()
-        self._waiting_said = False
+        self._grown, self._room_seen = -math.inf, time.monotonic()
+        self._patient_until = self._room_seen + 2 * GROW_EVERY
 
     def run(self) -> None:
         """Until every image is recorded. Raises LgnetError (no worker can be had), KeyboardInterrupt."""
@@ -129,7 +129,7 @@ class Crew:
             self._summary.engine_seconds /= max(1, self._opened)
 
     def close(self) -> None:
-        """End the workers, whatever they are at."""
+        """End the workers, whatever they are doing."""
         for hand in self._hands:
             with suppress(Exception):  # a lost one, or a cluster that is gone
                 ray.kill(hand.actor)
@@ -153,13 +153,9 @@ class Crew:
         for _ in range(min(room, max(1, self._left)) - self._unusable - len(self._hands)):
             actor = self._make()
             self._hands.append(_Hand(actor, actor.place.remote(), actor.open.remote(self._told)))
-        if now - self._started > 2 * GROW_EVERY and not any(hand.host for hand in self._hands):
-            self._say_waiting()
-
-    def _say_waiting(self) -> None:
-        if not self._waiting_said:
+        if now > self._patient_until and not any(hand.host for hand in self._hands):
             self._say(f"waiting for the cluster to have {_words(self._shape)} free")
-        self._waiting_said = True
+            self._patient_until = math.inf
 
     def _feed(self) -> None:
         """Give every worker the parts it may have, those that have least first."""

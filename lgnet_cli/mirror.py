@@ -23,8 +23,8 @@ PATIENCE = 20
 class Mirror:
     """A local copy of a remote file, put back as it grows. Close it."""
 
-    def __init__(self, remote: Path) -> None:
-        """Fetch `remote`, or make it, empty, where there is none. Raises OSError."""
+    def __init__(self, remote: Path, every: float = EVERY) -> None:
+        """Fetch `remote`, or make it, empty, where there is none; put it every so many seconds. Raises OSError."""
         self._remote = remote
         self._folder = tempfile.TemporaryDirectory(prefix="lgnet-")
         self.local = Path(self._folder.name, remote.name)
@@ -34,7 +34,7 @@ class Mirror:
             self.local.touch()
             write_bytes(remote, b"")
         self._there = self.local.stat().st_size
-        self._ended = threading.Event()
+        self._every, self._ended = every, threading.Event()
         self._thread = threading.Thread(target=self._keep_putting, name="lgnet-mirror", daemon=True)
         self._thread.start()
 
@@ -52,12 +52,12 @@ class Mirror:
             self._folder.cleanup()
 
     def _keep_putting(self) -> None:
-        wait = EVERY
+        wait = self._every
         while not self._ended.wait(wait):
             started = time.monotonic()
             with suppress(OSError):  # the last time tells, and until then it may come back
                 self._put()
-            wait = max(EVERY, PATIENCE * (time.monotonic() - started))
+            wait = max(self._every, PATIENCE * (time.monotonic() - started))
 
     def _put(self) -> None:
         data = self.local.read_bytes()

@@ -22,7 +22,11 @@ OBJECT_STORES = {"s3", "gs", "abfs", "memory"}
 
 THIS_MACHINE = {"file", "local"}
 
-INSTALLS = {"s3": "lgnet[remote]", "gs": "lgnet[remote] gcsfs", "abfs": "lgnet[remote] adlfs"}
+SPEAK = {
+    "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs", "sftp": "paramiko",
+    "ssh": "paramiko",
+}  # fmt: skip
+"""Protocol: the package that fsspec wants for it, besides those of lgnet[remote]."""
 
 CHANGES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
 MARKS = ("ETag", "etag", "md5Hash", "generation")
@@ -62,20 +66,16 @@ def place(text: str) -> Path:
 
 def _first_name(protocol: str, text: str) -> str:
     """Of several names of one thing, such as s3 and s3a, fsspec's first: two names must not hide that OUT is IMAGES."""
-    install = INSTALLS.get(protocol, "lgnet[remote]")
     try:
         fsspec = importlib.import_module("fsspec")
         importlib.import_module("upath")
         names = fsspec.get_filesystem_class(protocol).protocol
     except ImportError as error:
-        raise MissingBackend(f"{text}: {error}", mend=f"install it with: pip install {_quoted(install)}") from error
+        packages = " ".join(["'lgnet[remote]'", *([SPEAK[protocol]] if protocol in SPEAK else [])])
+        raise MissingBackend(f"{text}: {error}", mend=f"install it with: pip install {packages}") from error
     except ValueError as error:
         raise UsageError(f"{text}: fsspec knows no protocol {protocol}://") from error
     return names if isinstance(names, str) else str(names[0])
-
-
-def _quoted(install: str) -> str:
-    return " ".join(f"'{name}'" if "[" in name else name for name in install.split())
 
 
 def is_remote(path: Path) -> bool:
@@ -131,16 +131,12 @@ def within(path: Path, folder: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it; not in an object store, where fsspec would make buckets. Raises OSError."""
+    """Make a folder and those above it; an object store has none, and fsspec would make buckets. Raises OSError."""
     if not is_remote(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    elif not is_store(folder):
-        files, name = _of(folder)
-        with naming(folder):
-            files.makedirs(name, exist_ok=True)
 
 
-def is_store(path: Path) -> bool:
+def _is_store(path: Path) -> bool:
     """Whether a remote place is an object store."""
     return path.protocol in OBJECT_STORES  # type: ignore[attr-defined]
 
@@ -228,36 +224,20 @@ def read(path: Path) -> bytes:
         return bytes(files.cat_file(name))
 
 
-def put(path: Path, data: bytes, temporary: str) -> None:
-    """Write a remote file, whole or not at all: by one PUT, or as `temporary` beside it and then renamed.
-
-    Raises OSError; UsageError where the file system can do neither.
-    """
+def put(path: Path, data: bytes) -> None:
+    """Write a file to an object store, by one PUT: whole or not at all. Raises OSError."""
     files, name = _of(path)
     with naming(path):
-        if is_store(path):
-            files.pipe_file(name, data)
-            return
-        check_writable(path)
-        beside = f"{files._parent(name)}/{temporary}"
-        try:
-            files.pipe_file(beside, data)
-            files.mv(beside, name)
-        except BaseException:
-            if files.exists(beside):
-                files.rm_file(beside)
-            raise
+        files.pipe_file(name, data)
 
 
 def check_writable(path: Path) -> None:
-    """Raise UsageError for a remote place where a file cannot be made to appear at once: its rename is a copy."""
-    if not is_remote(path) or is_store(path):
-        return
-    from fsspec.spec import AbstractFileSystem
+    """Raise UsageError for a remote place that is no object store.
 
-    files, _ = _of(path)
-    if type(files).mv is AbstractFileSystem.mv:
-        raise UsageError(f"{path}: results could be seen half-written there", mend="give another place: -o")
+    Elsewhere fsspec's rename is a copy, or does not replace, and results could be seen half-written.
+    """
+    if is_remote(path) and not _is_store(path):
+        raise UsageError(f"{path}: lgnet writes to object stores (s3, gs, abfs) and to folders", mend="mount it")
 
 
 def create(path: Path, data: bytes) -> None:
@@ -272,21 +252,6 @@ def remove(path: Path) -> None:
     files, name = _of(path)
     with naming(path):
         files.rm_file(name)
-
-
-def remove_below(folder: Path, start: str) -> int:
-    """Delete the files anywhere below a remote folder whose names begin with `start`; how many. Raises OSError.
-
-    In an object store nothing is half-written, so there is nothing to look for.
-    """
-    if is_store(folder):
-        return 0
-    files, name = _of(folder)
-    with naming(folder):
-        left = [found for found in files.find(name) if found.rpartition("/")[2].startswith(start)]
-        for found in left:
-            files.rm_file(found)
-    return len(left)
 
 
 def _of(path: Path) -> tuple[Any, str]:

@@ -24,7 +24,7 @@ Folders = Callable[..., tuple[Path, Path]]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 LGNET = Path(sys.executable).with_name("lgnet")
-COUNT = 24
+COUNT = 20
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_from_s3_to_s3(cluster: Cluster, folders: Folders, bucket: Path, lgnet: 
     assert json.loads(lgnet(*command).stdout)["skipped"] == 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_interrupted_it_ends_its_workers_and_can_go_on(
     number: int, cluster: Cluster, folders: Folders, tmp_path: Path, lgnet: Command
 ) -> None:
@@ -134,11 +134,8 @@ def test_a_worker_that_an_image_takes_down_is_replaced_and_the_image_found(
 
 @pytest.mark.parametrize(("options", "code", "said"), [
     (["--ray", "127.0.0.1:1"], 2, "--ray 127.0.0.1:1: nobody there"),
-    (["--ray", "somewhere"], 2, "--ray somewhere: Invalid address"),
-    (["--ray", "{address}", "--ray-cpus", "64"], 5, "no machine of the cluster has 64 CPUs for a worker"),
-    (["--ray", "{address}", "--engine", "none.onnx"], 5, "none.onnx: No such file"),
+    (["--ray", "{address}", "--backend", "torch-cuda"], 5, "no machine of the cluster has 1 CPU and a GPU"),
     (["--ray", "{address}", "--engine", "broken.onnx"], 5, "broken.onnx: ONNX Runtime cannot load it"),
-    (["--ray", "{address}", "--backend", "tensorrt"], 5, "no machine of the cluster has 1 CPU and a GPU"),
 ])  # fmt: skip
 def test_what_cannot_be_is_said(
     options: list[str], code: int, said: str, cluster: Cluster, folders: Folders, tmp_path: Path, lgnet: Command

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from lgnet_cli.errors import UsageError
 from lgnet_cli.lock import Owner, locked
 from lgnet_cli.report import NAME
 
@@ -96,14 +97,8 @@ def test_globs_one_mask_for_all_a_page_and_results_here(
 
 @pytest.mark.parametrize(("arguments", "said"), [
     (["s3://nobody-has-this/images", "{masks}", "-o", "{out}"], "s3://nobody-has-this/images: no such file or folder"),
-    (["{images}", "s3://nobody-has-this/masks", "-o", "{out}"], "s3://nobody-has-this/masks: no such mask file or"),
     (["{images}", "{masks}", "-o", "s3://nobody-has-this/out"], "cannot be written: The specified bucket does not"),
-    (["{images}", "{masks}", "-o", "{bucket}images/out"], "OUT is IMAGES or lies inside it"),
-    (["{bucket}images", "{masks}", "-o", "{bucket}images"], "OUT is IMAGES or lies inside it"),
     (["s3a://{name}/images", "{masks}", "-o", "{bucket}images/out"], "OUT is IMAGES or lies inside it"),
-    (["{bucket}images/*.png", "{masks}", "-o", "{bucket}images"], "image that lies in OUT (2)"),
-    (["{bucket}images", "{masks}", "-o", "{bucket}x/../images/out"], "has . or .. in it"),
-    (["nothing://there", "{masks}", "-o", "{out}"], "fsspec knows no protocol nothing://"),
 ])  # fmt: skip
 def test_what_the_command_line_may_not_ask(
     arguments: list[str], said: str, folders: Folders, bucket: Path, tmp_path: Path, lgnet: Command
@@ -150,22 +145,23 @@ def test_names_that_only_an_object_store_allows_are_not_followed(
 
 def test_one_run_at_a_time_in_a_bucket(bucket: Path, folders: Folders, lgnet: Command) -> None:
     images, masks = folders(1, (60, 60))
-    command = ("inpaint", images, masks, "-o", bucket / "out")
-    with locked(bucket / "out"):
-        done = lgnet(*command)
+    out = bucket / "out"
+    with locked(out):
+        done = lgnet("inpaint", images, masks, "-o", out)
         assert done.returncode == 2
         assert f"another run is at work here: process {os.getpid()} " in done.stderr
-        assert names(bucket / "out") == [".lgnet-lock"]
-    with locked(bucket / "out", (1, 2)), locked(bucket / "out", (2, 2)):
-        assert lgnet(*command).returncode == 2
+        assert names(out) == [".lgnet-lock"]
+    with locked(out, (1, 2)), locked(out, (2, 2)), pytest.raises(UsageError, match="at work here"), locked(out):
+        pass
+    assert names(bucket) == []
     elsewhere = Owner("elsewhere", 1, "u", "2026-01-01 00:00:00")
-    (bucket / "out" / ".lgnet-lock").write_text(json.dumps(asdict(elsewhere)))
-    done = lgnet(*command)
-    assert done.returncode == 2
-    mend = done.stderr.split("gone down: ")[1]
+    (out / ".lgnet-lock").write_text(json.dumps(asdict(elsewhere)))
+    with pytest.raises(UsageError, match="on elsewhere, since 2026") as refused, locked(out):
+        pass
+    mend = refused.value.mend.split("gone down: ")[1]
     assert subprocess.run(mend.replace("python", sys.executable, 1), shell=True, check=False).returncode == 0
-    assert lgnet(*command).returncode == 0
-    assert names(bucket / "out") == ["000.png", NAME]
+    with locked(out) as dead:
+        assert dead is None
 
 
 def test_a_killed_run_in_a_bucket_is_taken_over(bucket: Path, folders: Folders, lgnet: Command) -> None:
