@@ -147,9 +147,8 @@ class Crew:
         room = sum(map(self._shape.fits, ray.nodes()))
         self._room_seen = now if room else self._room_seen
         if not room and (now - self._room_seen > LONELY or not self._opened):
-            raise ModelError(
-                f"no machine of the cluster has {_words(self._shape)} for a worker", mend="give each fewer: --ray-cpus"
-            )
+            mend = "give each fewer: --ray-cpus" if self._shape.cpus > 1 else "see what it has: ray status"
+            raise ModelError(f"no machine of the cluster has {_words(self._shape)} for a worker", mend=mend)
         for _ in range(min(room, max(1, self._left)) - self._unusable - len(self._hands)):
             actor = self._make()
             self._hands.append(_Hand(actor, actor.place.remote(), actor.open.remote(self._told)))

@@ -95,7 +95,7 @@ def top(version: Annotated[bool, typer.Option("--version", callback=_version, is
 )
 def inpaint(
     images: Annotated[
-        str, typer.Argument(metavar="IMAGES", help="A folder (walked), a file, or a quoted glob; s3:// and others too.")
+        str, typer.Argument(metavar="IMAGES", help="A folder (walked), a file, or a quoted glob; s3:// and such too.")
     ],
     masks: Annotated[
         str, typer.Argument(metavar="MASKS", help="A folder matched by path and stem, or one mask for every image.")

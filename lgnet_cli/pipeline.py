@@ -83,7 +83,7 @@ class Summary:
     failed: int = 0
     skipped: int = 0  # done by an earlier run
     seconds: float = 0.0  # wall time
-    engine_seconds: float = 0.0  # of it, inside the engine
+    engine_seconds: float = 0.0  # of it, inside the engine; on Ray, of its workers on average
 
 
 def run(

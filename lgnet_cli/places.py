@@ -56,9 +56,9 @@ def place(text: str) -> Path:
         return Path(text)
     if {".", ".."} & set(rest.split("/")):
         raise UsageError(f"{text}: has . or .. in it", mend="give the path in full")
-    protocol = _first_name(protocol, text)
     if protocol in THIS_MACHINE:
         return Path(rest)
+    protocol = _first_name(protocol, text)
     from upath import UPath
 
     return cast(Path, UPath(f"{protocol}://{rest}"))

@@ -6,9 +6,9 @@ import time
 import numpy as np
 
 from lgnet_cli.engines.protocol import EngineInfo, Pixels
-from lgnet_cli.errors import EngineError
+from lgnet_cli.errors import EngineError, LgnetError
 from lgnet_cli.imaging.spool import Pair
-from lgnet_cli.worker import Part, Worker
+from lgnet_cli.worker import Opened, Order, Part, Worker
 
 
 class PaintEngine:
@@ -54,6 +54,13 @@ class SmallMemoryEngine(PaintEngine):
         if len(image) > self.most:
             raise EngineError("out of memory")
         return super().fill(image, mask)
+
+
+class StillbornWorker(Worker):
+    """A worker that is lost while it loads the model."""
+
+    def open(self, order: Order) -> Opened | LgnetError:
+        os._exit(1)
 
 
 class DyingWorker(Worker):

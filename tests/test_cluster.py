@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from ray.cluster_utils import Cluster
 
-from fakes import DyingWorker
+from fakes import DyingWorker, StillbornWorker
 from lgnet_cli.cluster import connected, make_order, shape_of, wants_gpu
 from lgnet_cli.crew import TRIES, Crew, Shape
+from lgnet_cli.errors import ModelError
 from lgnet_cli.imaging.pairs import make_plan
 from lgnet_cli.pipeline import Settings, Summary
 from lgnet_cli.report import NAME, Report
@@ -130,6 +131,20 @@ def test_a_worker_that_an_image_takes_down_is_replaced_and_the_image_found(
     (failed,) = (line for line in lines(out) if line["status"] == "failed")
     assert failed["error"] == f"{images}/005-dies.png: {TRIES} workers were lost while they filled it"
     assert len({line["output"] for line in lines(out)}) == len(lines(out)) == 12
+
+
+@pytest.mark.slow
+def test_workers_that_all_die_while_they_load_end_the_batch(cluster: Cluster, folders: Folders, tmp_path: Path) -> None:
+    images, masks = folders(2, (60, 60))
+    pairs, summary = make_plan(str(images), masks, tmp_path / "out").pairs, Summary()
+    order = make_order("auto", None, None, False, Settings())
+    with connected(cluster.address):
+        arguments = (order, Shape(1, 0), Report(None), summary, lambda record, trace: None, str, StillbornWorker)
+        crew = Crew(pairs, len(pairs), *arguments)
+        with pytest.raises(ModelError, match="workers are lost while they load the model"):
+            crew.run()
+        crew.close()
+    assert (summary.filled, summary.failed) == (0, 0)
 
 
 @pytest.mark.parametrize(("options", "code", "said"), [

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from lgnet_cli.atomic import write_bytes
-from lgnet_cli.errors import FileError
+from lgnet_cli.errors import LgnetError
 from lgnet_cli.imaging.files import decode
 from lgnet_cli.imaging.masks import MaskOptions, read_mask
 from lgnet_cli.imaging.picture import Picture, to_rgb
@@ -55,7 +55,7 @@ def _show(filled: list[Record], masks: MaskOptions, gallery: Gallery) -> list[tu
             break
         try:
             gallery.cases.append(_case(number, record, masks, gallery))
-        except (OSError, FileError) as error:
+        except (OSError, LgnetError) as error:
             lost.append((record.input, str(error)))
     return lost
 
