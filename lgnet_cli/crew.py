@@ -149,7 +149,9 @@ class Crew:
         if not room and (now - self._room_seen > LONELY or not self._opened):
             mend = "give each fewer: --ray-cpus" if self._shape.cpus > 1 else "see what it has: ray status"
             raise ModelError(f"no machine of the cluster has {_words(self._shape)} for a worker", mend=mend)
-        for _ in range(min(room, max(1, self._left)) - self._unusable - len(self._hands)):
+        if room and room <= self._unusable and not self._hands:
+            raise ModelError("no machine of the cluster can be used", mend="each has said why; run it again to go on")
+        for _ in range(min(room - self._unusable, max(1, self._left)) - len(self._hands)):
             actor = self._make()
             self._hands.append(_Hand(actor, actor.place.remote(), actor.open.remote(self._told)))
         if now > self._patient_until and not any(hand.host for hand in self._hands):

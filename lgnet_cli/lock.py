@@ -3,8 +3,8 @@
 The kernel's lock on that file (flock) says whether the owner lives, and goes with it, however it ends. Where file
 systems do not carry such locks from machine to machine, the owner's host in the file does: another's is believed.
 
-A remote folder has no such locks. There the file is made only if there is none, which S3, Google's and Azure's stores
-do in one step; whether its owner lives is told by the process's number where that was on this machine.
+A remote folder has no such locks. There the file is made only if there is none, which S3 does in one step; whether its
+owner lives is told by the process's number where that was on this machine.
 """
 
 import fcntl
