@@ -9,11 +9,10 @@ import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from .errors import FileError, MissingBackend, UsageError
 
@@ -36,8 +35,7 @@ LISTED = 4
 """Folders whose listings are remembered: that of the images, the masks and the results, and one in change."""
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """What tells one content of a file from another."""
 
     size: int  # bytes
