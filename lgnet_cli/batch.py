@@ -83,6 +83,8 @@ def run_job(job: Job) -> None:
     check_writable(job.out)
     try:
         single = job.out.suffix.lower() in SUFFIXES and is_file(place(job.images)) and not is_dir(job.out)
+        if job.ray and single:
+            raise UsageError("--ray fills folders", mend="leave it out for one file")
         if job.page and single:
             raise UsageError("--report shows a folder of results", mend=f"give a folder: -o {job.out.with_suffix('')}/")
         plan = make_plan(job.images, job.masks, job.out, job.format, job.shard)
@@ -178,7 +180,7 @@ def _on_ray(job: Job, settings: Settings, folder: Path | None, console: Console)
     from .cluster import make_order, run_on_ray, wants_gpu
 
     assert job.ray
-    order = make_order(job.backend, job.weights, job.engine, job.trust_engine, settings)
+    order = make_order(job.backend, job.weights, job.engine, job.trust_engine, settings, folder, job.shard)
     gpu = wants_gpu(job.backend, job.engine)
 
     def fill(pairs: Pairs, report: Report, summary: Summary, on_done: OnDone) -> None:

@@ -18,6 +18,7 @@ from .engines.select import BACKENDS, PLANS
 from .errors import ModelError, UsageError
 from .imaging.spool import Pair
 from .pipeline import Settings, Summary
+from .places import is_remote
 from .report import Record, Report
 from .worker import Order
 
@@ -34,8 +35,14 @@ WITHOUT_GPU = {"onnxruntime", "openvino", "torch"}
 """Back ends that make no use of one; `auto` takes what each machine has."""
 
 
-def make_order(backend: str, weights: Path | None, engine: Path | None, trust: bool, settings: Settings) -> Order:
-    """What the workers are told, with the model's files: they need not lie on every machine. Raises ModelError."""
+def make_order(
+    backend: str, weights: Path | None, engine: Path | None, trust: bool, settings: Settings, out: Path | None,
+    shard: tuple[int, int] | None = None,
+) -> Order:  # fmt: skip
+    """What the workers are told, with the model's files: they need not lie on every machine. Raises ModelError.
+
+    `out` is the folder that this process holds, or that share of it; None if it holds none.
+    """
     files: dict[str, bytes] = {}
     for model in filter(None, (weights, engine)):
         beside = [model.with_suffix(".onnx"), model.with_suffix(".safetensors"), Path(f"{model}.json")]
@@ -45,7 +52,8 @@ def make_order(backend: str, weights: Path | None, engine: Path | None, trust: b
             raise ModelError(f"{error.filename}: {error.strerror}") from error
     weights_name, engine_name = (model.name if model else None for model in (weights, engine))
     writer = (platform.node(), os.getpid())
-    return Order(backend, weights_name, engine_name, files, trust, 1, settings, writer)
+    there = out if out is None or is_remote(out) else out.absolute()
+    return Order(backend, weights_name, engine_name, files, trust, 1, settings, writer, there, shard)
 
 
 def wants_gpu(backend: str, engine: Path | None) -> bool | None:

@@ -52,7 +52,7 @@ def locked(folder: Path, shard: tuple[int, int] | None = None) -> Iterator[Owner
     Raises:
         UsageError: another run holds it, or the folder cannot be written.
     """
-    path = folder / (NAME + (f"-{shard[0]}-of-{shard[1]}" if shard else ""))
+    path = _path(folder, shard)
     if is_remote(folder):
         with _locked_remote(folder, path, shard) as dead:
             yield dead
@@ -75,6 +75,15 @@ def locked(folder: Path, shard: tuple[int, int] | None = None) -> Iterator[Owner
             path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
+
+
+def owner_of(folder: Path, shard: tuple[int, int] | None = None) -> Owner | None:
+    """Whom the lock of a folder, or of a share of it, names; None where there is none, or none that can be read."""
+    return _owner(_path(folder, shard))
+
+
+def _path(folder: Path, shard: tuple[int, int] | None) -> Path:
+    return folder / (NAME + (f"-{shard[0]}-of-{shard[1]}" if shard else ""))
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from . import __version__
 from .atomic import sign_as
 from .engines.protocol import EngineInfo
 from .engines.select import choose, open_engine
-from .errors import LgnetError, ModelError
+from .errors import LgnetError, ModelError, UsageError
 from .imaging.spool import Pair
+from .lock import owner_of
 from .pipeline import SWITCH_SECONDS, Settings, Summary, run
 from .report import Record, Report
 
@@ -28,7 +29,9 @@ class Order:
     trust: bool  # run a plan that its sidecar does not vouch for
     threads: int  # CPU threads of the engine
     settings: Settings
-    writer: tuple[str, int]  # host and process in whose name files are written: that which holds OUT
+    writer: tuple[str, int]  # host and process in whose name files are written: that which holds `out`
+    out: Path | None = None  # the folder of results, to see that it is the same one here
+    shard: tuple[int, int] | None = None  # the share of it that is held
     version: str = __version__
 
 
@@ -67,6 +70,7 @@ class Worker:
     def _open(self, order: Order) -> Opened:
         if order.version != __version__:
             raise ModelError(f"lgnet {__version__} is here, {order.version} asks", mend="install the same everywhere")
+        _check_same_folder(order)
         sign_as(*order.writer)
         sys.setswitchinterval(SWITCH_SECONDS)
         with tempfile.TemporaryDirectory(prefix="lgnet-") as folder:
@@ -90,3 +94,15 @@ class Worker:
 
         run(pairs, self._engine, self._settings, Report(None), part.summary, on_done)
         return part
+
+
+def _check_same_folder(order: Order) -> None:
+    """Raise UsageError unless OUT has, seen from here, the lock of the batch: else results would be lost here."""
+    if order.out is None:
+        return
+    owner = owner_of(order.out, order.shard)
+    if owner is None or (owner.host, owner.pid) != order.writer:
+        raise UsageError(
+            f"{order.out}: is not the folder here that it is where the command runs",
+            mend="give one on a shared file system, or in an object store: -o",
+        )

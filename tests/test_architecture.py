@@ -23,7 +23,7 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "batch": {"pipeline", "report", "lock", "interruption", "imaging", "engines.select", "gallery", "cluster"},
     "cluster": {"crew", "worker", "pipeline", "report", "imaging.spool", "engines.select"},
     "crew": {"worker", "pipeline", "report", "imaging.spool"},
-    "worker": {"lgnet_cli", "pipeline", "report", "imaging.spool", "engines.protocol", "engines.select"},
+    "worker": {"lgnet_cli", "lock", "pipeline", "report", "imaging.spool", "engines.protocol", "engines.select"},
     "gallery": {"report", "imaging", "lgnet_cli"},
     "pipeline": {"report", "imaging", "engines.protocol", "engines.select"},
     "session": {"imaging", "engines.select"},

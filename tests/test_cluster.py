@@ -118,7 +118,7 @@ def test_a_worker_that_an_image_takes_down_is_replaced_and_the_image_found(
     out, summary, said = tmp_path / "out", Summary(), list[str]()
     out.mkdir()
     pairs, report = make_plan(str(images), masks, out).pairs, Report(out)
-    order = make_order("auto", None, None, False, Settings())
+    order = make_order("auto", None, None, False, Settings(), None)
     with connected(cluster.address):
         arguments = (order, Shape(1, 0), report, summary, lambda record, trace: None, said.append, DyingWorker)
         crew = Crew(pairs, len(pairs), *arguments)
@@ -137,7 +137,7 @@ def test_a_worker_that_an_image_takes_down_is_replaced_and_the_image_found(
 def test_workers_that_all_die_while_they_load_end_the_batch(cluster: Cluster, folders: Folders, tmp_path: Path) -> None:
     images, masks = folders(2, (60, 60))
     pairs, summary = make_plan(str(images), masks, tmp_path / "out").pairs, Summary()
-    order = make_order("auto", None, None, False, Settings())
+    order = make_order("auto", None, None, False, Settings(), None)
     with connected(cluster.address):
         arguments = (order, Shape(1, 0), Report(None), summary, lambda record, trace: None, str, StillbornWorker)
         crew = Crew(pairs, len(pairs), *arguments)
@@ -150,6 +150,7 @@ def test_workers_that_all_die_while_they_load_end_the_batch(cluster: Cluster, fo
 @pytest.mark.parametrize(("options", "code", "said"), [
     (["--ray", "127.0.0.1:1"], 2, "--ray 127.0.0.1:1: nobody there"),
     (["--ray", "{address}", "--backend", "torch-cuda"], 5, "no machine of the cluster has 1 CPU and a GPU"),
+    (["-o", "b.png", "--ray", "{address}"], 2, "--ray fills folders"),
     (["--ray", "{address}", "--engine", "broken.onnx"], 5, "broken.onnx: ONNX Runtime cannot load it"),
 ])  # fmt: skip
 def test_what_cannot_be_is_said(
@@ -158,7 +159,7 @@ def test_what_cannot_be_is_said(
     images, masks = folders(1, (60, 60))
     (tmp_path / "broken.onnx").write_bytes(b"no graph")
     options = [option.format(address=cluster.address) for option in options]
-    done = lgnet("inpaint", images, masks, "-o", tmp_path / "out", *options, cwd=tmp_path)
+    done = lgnet("inpaint", images / "000.png", masks, "-o", "out", *options, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert said in done.stderr
     assert visible(tmp_path / "out") == {}
