@@ -7,20 +7,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .places import is_remote, make_folder, put
+
 LONGEST_SUFFIX = 16
 """Bytes. A temporary file ends as its target does, for whoever goes by suffixes, but must not get too long a name."""
 
 _numbers = itertools.count()  # of this process's unfinished files
+_signature: list[str] = []  # in whose name it writes, if not in its own
 
 
 def temporary_prefix(host: str | None = None, pid: int | None = None) -> str:
     """How the names of a process's unfinished files begin; of this one, unless told otherwise."""
+    if _signature and host is None and pid is None:
+        return _signature[-1]
     return f".lgnet-{(host or platform.node())[:64]}-{pid or os.getpid()}-"
+
+
+def sign_as(host: str, pid: int) -> None:
+    """From now on write in the name of another process, which holds the folder: who clears up after it finds all."""
+    _signature.append(temporary_prefix(host, pid))
 
 
 def remove_leftovers(folder: Path, host: str, pid: int) -> int:
     """Delete what a process that is gone left unfinished anywhere below `folder`; how many files that were."""
     start, count = temporary_prefix(host, pid), 0
+    if is_remote(folder):  # an object store, where nothing is half-written
+        return 0
     for parent, _, names in os.walk(folder):
         for name in names:
             if name.startswith(start):
@@ -46,12 +58,21 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write `data` to `path`, whole or not at all. Raises OSError (disk full, no permission).
+def write_bytes(path: Path, data: bytes | memoryview, *, parents: bool = False) -> None:
+    """Write `data` to `path`, whole or not at all, wherever that is. Raises OSError (disk full, no permission).
 
-    As `replacing` does, in half its time: the file is opened once.
+    As `replacing` does, in half its time: the file is opened once. `parents`: make the folders above it if need be.
     """
-    descriptor, temporary = _create_beside(path)
+    if is_remote(path):
+        put(path, bytes(data))
+        return
+    try:
+        descriptor, temporary = _create_beside(path)
+    except FileNotFoundError:
+        if not parents:
+            raise
+        make_folder(path.parent)
+        descriptor, temporary = _create_beside(path)
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
@@ -70,7 +91,7 @@ def _create_beside(path: Path) -> tuple[int, Path]:
         temporary = path.with_name(f"{temporary_prefix()}{next(_numbers)}{suffix}")
         try:
             return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), temporary
-        except FileExistsError:  # of a process that was killed, whose number this one has got
+        except FileExistsError:  # of another that writes in this name, or of one that was killed and had this number
             continue
 
 

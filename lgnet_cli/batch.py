@@ -1,5 +1,6 @@
 """`lgnet inpaint` around the pipeline: checks before the model loads, progress, and the summary."""
 
+import importlib.util
 import json
 import sys
 import time
@@ -11,16 +12,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .atomic import remove_leftovers
 from .engines.select import choose, open_engine
-from .errors import FileError, Interrupted, NothingToDo, UsageError
+from .errors import FileError, Interrupted, MissingBackend, NothingToDo, UsageError
 from .escape import printable as _printable
 from .imaging.formats import SUFFIXES
 from .imaging.masks import MaskOptions
 from .imaging.pairs import Plan, make_plan
+from .imaging.spool import Pairs
 from .interruption import interrupt_on_signals
 from .lock import locked
 from .pipeline import SWITCH_SECONDS, Settings, Summary, run
+from .places import check_writable, entries, exists, is_dir, is_file, is_listed, is_remote, make_folder, place
 from .report import Record, Report, reports_in
+
+OnDone = Callable[[Record | None, str], None]
+Fill = Callable[[Pairs, Report, Summary, OnDone], None]
 
 INTERRUPTED = "interrupted; the same command goes on where it stopped"
 
@@ -56,6 +63,8 @@ class Job:
     quality: int
     max_pixels: int
     shard: tuple[int, int] | None
+    ray: str | None
+    ray_cpus: int | None
     allow_missing: bool
     overwrite: bool
     dry_run: bool
@@ -68,15 +77,20 @@ def run_job(job: Job) -> None:
     """Check, load, fill, sum up. Raises LgnetError with the exit code of what went wrong."""
     interrupt_on_signals(INTERRUPTED)
     console = Console(stderr=True, highlight=False, quiet=job.json, soft_wrap=True)
-    single = job.out.suffix.lower() in SUFFIXES and Path(job.images).is_file() and not job.out.is_dir()
     if job.weights and job.engine:
         raise UsageError("--weights and --engine exclude each other", mend="an engine carries its weights")
-    if job.page and single:
-        raise UsageError("--report shows a folder of results", mend=f"give a folder: -o {job.out.with_suffix('')}/")
+    if job.ray and not importlib.util.find_spec("ray"):
+        raise MissingBackend("--ray: Ray is not installed here", mend="install it with: pip install 'lgnet[ray]'")
+    check_writable(job.out)
     try:
+        single = job.out.suffix.lower() in SUFFIXES and is_file(place(job.images)) and not is_dir(job.out)
+        if job.ray and single:
+            raise UsageError("--ray fills folders", mend="leave it out for one file")
+        if job.page and single:
+            raise UsageError("--report shows a folder of results", mend=f"give a folder: -o {job.out.with_suffix('')}/")
         plan = make_plan(job.images, job.masks, job.out, job.format, job.shard)
         _check(plan, job, single, console)
-    except (OSError, RuntimeError) as error:  # IMAGES, MASKS or OUT behind a locked folder, or in a loop of links
+    except (OSError, RuntimeError) as error:  # IMAGES, MASKS or OUT locked, in a loop of links, or out of reach
         raise UsageError(f"refused before anything was done: {error}") from error
     if job.dry_run:
         for pair in plan.pairs:
@@ -86,7 +100,7 @@ def run_job(job: Job) -> None:
         _fill(plan, job, SUFFIXES[job.out.suffix.lower()], None, console)
         return
     try:
-        job.out.mkdir(parents=True, exist_ok=True)
+        make_folder(job.out)
     except OSError as error:
         raise UsageError(f"{job.out}: cannot be made: {error.strerror}", mend="give another folder: -o") from error
     with locked(job.out, job.shard) as dead:
@@ -97,10 +111,10 @@ def run_job(job: Job) -> None:
 
 def _check(plan: Plan, job: Job, single: bool, console: Console) -> None:
     """Show all that is wrong at once, then refuse or go on without it. Nothing has been loaded or written yet."""
-    if job.out.exists() and not job.out.is_dir() and not single:
+    if not single and exists(job.out) and not is_dir(job.out):
         plan.fatal["OUT is a file"] = [str(job.out)]
     if not job.overwrite and (single or (_has_content(job.out) and not reports_in(job.out))):
-        existing = [str(pair.output) for pair in plan.pairs if pair.output.exists()]
+        existing = [str(pair.output) for pair in plan.pairs if is_listed(pair.output)]
         if existing:
             plan.fatal["output exists, and no report says that lgnet made it; --overwrite replaces it"] = existing
     for headline, paths in [*plan.fatal.items(), *plan.skippable.items()]:
@@ -122,26 +136,20 @@ def _check(plan: Plan, job: Job, single: bool, console: Console) -> None:
 
 
 def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, console: Console) -> None:
-    choice = choose(job.backend, job.engine)
-    engine = open_engine(choice, weights=job.weights, engine=job.engine, threads=job.threads, trust=job.trust_engine)
-    console.print(
-        f"back end: {choice.name}, {choice.why} ({engine.info.device}, {engine.info.precision})", markup=False
-    )
     masks = MaskOptions(job.polarity, job.threshold, job.mask_source, job.dilate, job.resize_masks)  # type: ignore[arg-type]
     settings = Settings(
         masks, job.mode, job.margin, job.merge, output_format, job.quality, job.batch, job.overwrite, job.max_pixels  # type: ignore[arg-type]
     )  # fmt: skip
+    fill = _on_ray(job, settings, folder, console) if job.ray else _here(job, settings, console)
     report, summary = Report(folder, job.shard), Summary()
-    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         with _progress(console, len(plan.pairs), job) as on_done:
-            run(plan.pairs, engine, settings, report, summary, on_done)
+            fill(plan.pairs, report, summary, on_done)
     except KeyboardInterrupt:
         _sum_up(summary, job, console)
         raise Interrupted(INTERRUPTED) from None
     finally:
         report.close()
-        engine.close()
     _sum_up(summary, job, console)
     if job.page and folder:
         from .gallery.batch import write_batch_page
@@ -152,8 +160,45 @@ def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, 
         raise FileError(f"{summary.failed} of {len(plan.pairs)} images failed{where}")
 
 
+def _here(job: Job, settings: Settings, console: Console) -> Fill:
+    choice = choose(job.backend, job.engine)
+    engine = open_engine(choice, weights=job.weights, engine=job.engine, threads=job.threads, trust=job.trust_engine)
+    console.print(
+        f"back end: {choice.name}, {choice.why} ({engine.info.device}, {engine.info.precision})", markup=False
+    )
+    sys.setswitchinterval(SWITCH_SECONDS)
+
+    def fill(pairs: Pairs, report: Report, summary: Summary, on_done: OnDone) -> None:
+        try:
+            run(pairs, engine, settings, report, summary, on_done)
+        finally:
+            engine.close()
+
+    return fill
+
+
+def _on_ray(job: Job, settings: Settings, folder: Path | None, console: Console) -> Fill:
+    from .cluster import make_order, run_on_ray, wants_gpu
+
+    assert job.ray
+    order = make_order(job.backend, job.weights, job.engine, job.trust_engine, settings, folder, job.shard)
+    gpu = wants_gpu(job.backend, job.engine)
+
+    def fill(pairs: Pairs, report: Report, summary: Summary, on_done: OnDone) -> None:
+        def say(said: str) -> None:
+            console.print(_printable(said), markup=False)
+
+        lost = run_on_ray(
+            job.ray or "auto", pairs, len(pairs), order, gpu, job.ray_cpus, job.threads, report, summary, on_done, say
+        )
+        if lost and folder:
+            remove_leftovers(folder, *order.writer)
+
+    return fill
+
+
 @contextmanager
-def _progress(console: Console, total: int, job: Job) -> Iterator[Callable[[Record | None, str], None]]:
+def _progress(console: Console, total: int, job: Job) -> Iterator[OnDone]:
     """A bar with count, rate and time left where a person watches; failures are printed either way."""
     columns = [BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn()]
     bar = Progress(*columns, console=console, disable=not console.is_terminal or job.json, transient=True)
@@ -189,4 +234,6 @@ def _sum_up(summary: Summary, job: Job, console: Console) -> None:
 
 
 def _has_content(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
+    if not is_remote(folder):
+        return folder.is_dir() and any(folder.iterdir())
+    return is_dir(folder) and bool(entries(folder))

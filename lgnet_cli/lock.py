@@ -2,6 +2,9 @@
 
 The kernel's lock on that file (flock) says whether the owner lives, and goes with it, however it ends. Where file
 systems do not carry such locks from machine to machine, the owner's host in the file does: another's is believed.
+
+A remote folder has no such locks. There the file is made only if there is none, which S3 does in one step; whether its
+owner lives is told by the process's number where that was on this machine.
 """
 
 import fcntl
@@ -17,6 +20,7 @@ from pathlib import Path
 
 from .atomic import remove_leftovers
 from .errors import UsageError
+from .places import create, entries, is_remote, read, remove
 
 NAME = ".lgnet-lock"
 
@@ -48,7 +52,11 @@ def locked(folder: Path, shard: tuple[int, int] | None = None) -> Iterator[Owner
     Raises:
         UsageError: another run holds it, or the folder cannot be written.
     """
-    path = folder / (NAME + (f"-{shard[0]}-of-{shard[1]}" if shard else ""))
+    path = _path(folder, shard)
+    if is_remote(folder):
+        with _locked_remote(folder, path, shard) as dead:
+            yield dead
+        return
     try:
         descriptor = _open(path)
     except OSError as error:
@@ -67,6 +75,67 @@ def locked(folder: Path, shard: tuple[int, int] | None = None) -> Iterator[Owner
             path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
+
+
+def owner_of(folder: Path, shard: tuple[int, int] | None = None) -> Owner | None:
+    """Whom the lock of a folder, or of a share of it, names; None where there is none, or none that can be read."""
+    return _owner(_path(folder, shard))
+
+
+def _path(folder: Path, shard: tuple[int, int] | None) -> Path:
+    return folder / (NAME + (f"-{shard[0]}-of-{shard[1]}" if shard else ""))
+
+
+@contextmanager
+def _locked_remote(folder: Path, path: Path, shard: tuple[int, int] | None) -> Iterator[Owner | None]:
+    me = json.dumps(asdict(_me())).encode()
+    try:
+        dead = _clear_if_dead(folder, path)
+        create(path, me)
+    except FileExistsError:
+        raise _refusal(path, _owner(path)) from None
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written: {error.strerror}", mend="give another folder: -o") from error
+    try:
+        _check_other_remotes(folder, path, shard)
+        yield dead
+    finally:
+        with suppress(OSError):  # out of reach: the next run here sees that its owner is gone
+            remove(path)
+
+
+def _check_other_remotes(folder: Path, mine: Path, shard: tuple[int, int] | None) -> None:
+    """As `_check_others`."""
+    try:
+        for name, _, _ in entries(folder):
+            compatible = shard and name.endswith(f"-of-{shard[1]}")
+            if name.startswith(NAME) and name != mine.name and not compatible:
+                _clear_if_dead(folder, folder / name)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be read: {error.strerror}", mend="give another folder: -o") from error
+
+
+def _clear_if_dead(folder: Path, path: Path) -> Owner | None:
+    """Remove a remote lock whose owner, a process of this machine, is gone. Raises UsageError: it may live."""
+    try:
+        owner = _owner_in(read(path))
+    except FileNotFoundError:
+        return None
+    if owner is None or owner.host != platform.node() or _lives(owner.pid):
+        raise _refusal(path, owner)
+    remove_leftovers(folder, owner.host, owner.pid)
+    remove(path)
+    return owner
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _sign(descriptor: int, folder: Path) -> None:
@@ -124,18 +193,26 @@ def _is_held(path: Path) -> bool:
 
 
 def _refusal(path: Path, owner: Owner | None) -> UsageError:
+    rm = f"python -c \"from upath import UPath; UPath('{path}').unlink()\"" if is_remote(path) else f"rm {path}"
     return UsageError(
         f"{path.parent}: another run is at work here: {owner or 'it has not said who it is'}",
-        mend=f"wait for it; if that machine has gone down: rm {path}",
+        mend=f"wait for it; if that machine has gone down: {rm}",
     )
 
 
 def _owner(path: Path) -> Owner | None:
     """What a lock file says; None for an empty or broken one."""
     try:
-        said = json.loads(path.read_bytes())
+        return _owner_in(read(path))
+    except OSError:
+        return None
+
+
+def _owner_in(data: bytes) -> Owner | None:
+    try:
+        said = json.loads(data)
         return Owner(str(said["host"]), int(said["pid"]), str(said["user"]), str(said["since"]))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):
         return None
 
 

@@ -95,12 +95,12 @@ def top(version: Annotated[bool, typer.Option("--version", callback=_version, is
 )
 def inpaint(
     images: Annotated[
-        str, typer.Argument(metavar="IMAGES", help="A folder (walked recursively), a file, or a quoted glob.")
+        str, typer.Argument(metavar="IMAGES", help="A folder (walked), a file, or a quoted glob; s3:// and such too.")
     ],
     masks: Annotated[
-        Path, typer.Argument(metavar="MASKS", help="A folder matched by path and stem, or one mask for every image.")
+        str, typer.Argument(metavar="MASKS", help="A folder matched by path and stem, or one mask for every image.")
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results, laid out as IMAGES.")],
+    out: Annotated[str, typer.Option("-o", "--out", help="Folder for the results, laid out as IMAGES.")],
     weights: Annotated[Path | None, typer.Option(help="Native weights; the model that ships if left out.")] = None,
     engine: Annotated[Path | None, typer.Option(help="A .plan or .onnx of `lgnet build-engine`, not weights.")] = None,
     trust_engine: Annotated[
@@ -128,6 +128,10 @@ def inpaint(
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and lossy WebP.")] = 95,
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger images unread.")] = 500_000_000,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Do the I-th of N disjoint shares.")] = None,
+    ray: Annotated[
+        str | None, typer.Option(metavar="auto|ADDRESS", help="Fill on this Ray cluster: a worker a GPU, or some CPUs.")
+    ] = None,
+    ray_cpus: Annotated[int | None, typer.Option(min=1, help="CPUs of each worker on Ray.")] = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Skip what cannot be matched.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is done already.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Match and check, fill nothing.")] = False,
@@ -141,13 +145,14 @@ def inpaint(
     second run does what is missing.
     """
     from .batch import Job, run_job
+    from .places import place
 
     run_job(
         Job(
-            images, masks, out, weights, engine, trust_engine, backend, threads, batch, mask_polarity.value,
-            mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin, merge_crops,
-            FORMATS[format] if format else None, quality, max_pixels, _parsed(shard), allow_missing, overwrite,
-            dry_run, report, json, verbose,
+            images, place(masks), place(out), weights, engine, trust_engine, backend, threads, batch,
+            mask_polarity.value, mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin,
+            merge_crops, FORMATS[format] if format else None, quality, max_pixels, _parsed(shard), ray, ray_cpus,
+            allow_missing, overwrite, dry_run, report, json, verbose,
         )
     )  # fmt: skip
 

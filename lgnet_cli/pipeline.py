@@ -49,6 +49,10 @@ class Settings:
     overwrite: bool = False  # do again what the report says is done
     max_pixels: int = MAX_PIXELS  # of one image or mask; one that claims more fails before they are allocated
 
+    def fixed_part(self, weights: str) -> str:
+        """What all outputs of a batch depend on: the weights, by their hash, and the settings that show."""
+        return " ".join(map(str, (weights, replace(self, batch=0, overwrite=False, max_pixels=0))))
+
 
 @dataclass
 class Work:
@@ -74,7 +78,7 @@ class Summary:
     failed: int = 0
     skipped: int = 0  # done by an earlier run
     seconds: float = 0.0  # wall time
-    engine_seconds: float = 0.0  # of it, inside the engine
+    engine_seconds: float = 0.0  # of it, inside the engine; on Ray, of its workers on average
 
 
 def run(
@@ -100,7 +104,7 @@ def run(
         KeyboardInterrupt: after the images being written are whole and recorded; those before that stage are dropped.
     """
     started = time.perf_counter()
-    fixed = " ".join(map(str, (engine.info.weights_sha256, replace(settings, batch=0, overwrite=False, max_pixels=0))))
+    fixed = settings.fixed_part(engine.info.weights_sha256)
     pool = ThreadPoolExecutor(max_workers=threads(), thread_name_prefix="lgnet")
     disk = ThreadPoolExecutor(max_workers=WRITERS, thread_name_prefix="lgnet-disk")
 
@@ -136,7 +140,7 @@ def threads() -> int:
 def _start(pair: Pair, fixed: str) -> Work:
     work = Work(pair, Record(str(pair.image), str(pair.mask), str(pair.output), "failed"))
     try:
-        work.record.key = key_of(pair, fixed)
+        work.record.key = pair.key or key_of(pair, fixed)
     except OSError as error:  # gone since the folder was listed
         work.record.error = f"{error.filename}: {error.strerror}"
     return work
@@ -152,13 +156,16 @@ def _guarded(stage: Callable[..., None], work: Work, *rest: object) -> Work:
     except LgnetError as error:
         work.record.error = str(error)
     except Exception as error:
-        _record_surprise(work, error)
+        _record_failure(work, error)
     work.record.seconds += time.perf_counter() - started
     return work
 
 
-def _record_surprise(work: Work, error: Exception) -> None:
-    """A bug or a library's surprise: recorded with its trace, and the batch goes on."""
+def _record_failure(work: Work, error: Exception) -> None:
+    """Of the engine, of memory; or a bug or a library's surprise, which has its trace. The batch goes on."""
+    if isinstance(error, EngineError):
+        work.record.error = f"{work.pair.image}: {error}"
+        return
     if isinstance(error, MemoryError):
         work.record.error = f"{work.pair.image}: out of memory"
         return
@@ -237,13 +244,6 @@ def _fill(engine: Engine, queue: list[tuple[Work, int]]) -> None:
         work.record.seconds += (time.perf_counter() - started) / len(queue)
 
 
-def _record_failure(work: Work, error: Exception) -> None:
-    if isinstance(error, EngineError):
-        work.record.error = f"{work.pair.image}: {error}"
-    else:
-        _record_surprise(work, error)
-
-
 def _encode(work: Work, settings: Settings) -> Work:
     """Paste and encode; then let go of the pixels."""
     _guarded(_paste, work, settings)
@@ -277,11 +277,7 @@ def _finish(work: Work, report: Report) -> Work:
 def _write(work: Work) -> None:
     output = work.pair.output
     try:
-        try:
-            write_bytes(output, work.data)
-        except FileNotFoundError:  # a folder of OUT that nothing was written to yet
-            output.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(output, work.data)
+        write_bytes(output, work.data, parents=True)
     except OSError as error:  # it names the temporary file
         raise FileError(f"{output}: cannot be written: {error.strerror}") from error
     work.record.bytes = len(work.data)

@@ -8,8 +8,9 @@ import threading
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, fields
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import numpy as np
 
 from .errors import FileError, UsageError
 from .imaging.spool import Pair
+from .mirror import Mirror
+from .places import entries, facts, is_remote, naming
 
 STEM = "lgnet-report"
 NAME = f"{STEM}.jsonl"
@@ -52,7 +55,8 @@ class Report:
     def __init__(self, folder: Path | None, shard: tuple[int, int] | None = None) -> None:
         """Open or make the report in `folder`, that of one share of the work if `shard` is (i, n).
 
-        What was done before is taken from the reports of all shares. None for a folder keeps nothing.
+        What was done before is taken from the reports of all shares. None for a folder keeps nothing. In a remote
+        folder the report is a Mirror's.
 
         Raises:
             UsageError: the report cannot be read or written.
@@ -60,13 +64,16 @@ class Report:
         self._lock = threading.Lock()
         self._descriptor: int | None = None
         self._done = _Done()
+        self._mirror: Mirror | None = None
         if not folder:
             return
         self.path = folder / (f"{STEM}-{shard[0]}-of-{shard[1]}.jsonl" if shard else NAME)
         try:
             for path in reports_in(folder):
                 self._done.take(path)
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            self._mirror = Mirror(self.path) if is_remote(folder) else None
+            local = self._mirror.local if self._mirror else self.path
+            self._descriptor = os.open(local, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
             _end_last_line(self._descriptor)
         except OSError as error:
             raise UsageError(f"{error.filename or self.path}: {error.strerror}", mend="mend or move it") from error
@@ -93,14 +100,17 @@ class Report:
         if said is None:
             return False
         try:
-            return said == hash((key, pair.output.stat().st_size))
+            return said == hash((key, facts(pair.output).size))
         except OSError:
             return False
 
     def close(self) -> None:
+        """Close it; a second call does nothing. Raises FileError: a remote one cannot be written."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+            if self._mirror:
+                self._mirror.close()
 
 
 class _Done:
@@ -125,7 +135,13 @@ class _Done:
 
 
 def reports_in(folder: Path) -> list[Path]:
-    """The reports of earlier runs, of the whole and of shares, the last written last."""
+    """The reports of earlier runs, of the whole and of shares, the last written last. Raises OSError."""
+    if is_remote(folder):
+        try:
+            said = [(facts.stamp, name) for name, kind, facts in entries(folder) if kind == "file"]
+        except FileNotFoundError:
+            return []
+        return [folder / name for _, name in sorted(said) if fnmatch(name, f"{STEM}*.jsonl")]
     return sorted(folder.glob(f"{STEM}*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
 
 
@@ -140,16 +156,16 @@ def records(path: Path) -> Iterator[Record]:
 
 def key_of(pair: Pair, settings: str) -> str:
     """A hash of what the output depends on: both files' names, sizes and times, and the settings. Raises OSError."""
-    facts = [settings]
+    parts = [settings]
     for file in (pair.image, pair.mask):
-        stat = file.stat()
-        facts += [str(file), str(stat.st_size), str(stat.st_mtime_ns)]
-    return hashlib.sha256("\0".join(facts).encode(errors="surrogateescape")).hexdigest()[:16]
+        said = facts(file)
+        parts += [str(file), str(said.size), said.stamp]
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """A report's whole lines; one that was cut off when a machine went down is passed over, and done again."""
-    with path.open(encoding="ascii", errors="replace") as file:
+    with naming(path) if is_remote(path) else nullcontext(), path.open(encoding="ascii", errors="replace") as file:
         while line := file.readline(LONGEST_LINE):
             try:
                 record = json.loads(line)

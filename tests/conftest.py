@@ -1,8 +1,11 @@
 """Real files, shared by the tests."""
 
+import logging
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -55,6 +58,39 @@ def lgnet() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)  # type: ignore[call-overload]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[dict[str, str]]:
+    """The environment in which s3:// is a server on loopback."""
+    moto = pytest.importorskip("moto.server", reason="pip install 'moto[server]'")
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    serving = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    serving.start()
+    host, port = serving.get_host_and_port()
+    yield {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }  # fmt: skip
+    serving.stop()
+
+
+@pytest.fixture
+def bucket(server: dict[str, str], tmp_path: Path) -> Iterator[Path]:
+    """An empty bucket of this test's own; s3:// is the server's, here and in the commands that the test runs."""
+    import s3fs
+    from upath import UPath
+
+    kept = dict(os.environ)
+    os.environ.update(server)
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = f"b{time.monotonic_ns()}"
+    s3fs.S3FileSystem().mkdir(name)
+    yield UPath(f"s3://{name}", use_listings_cache=False)  # others write there
+    s3fs.S3FileSystem.clear_instance_cache()
+    os.environ.clear()
+    os.environ.update(kept)
 
 
 def built_graph(folder: Path, precision: str, size: str) -> Path:

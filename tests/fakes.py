@@ -1,11 +1,14 @@
 """Fakes that satisfy the protocols."""
 
+import os
 import time
 
 import numpy as np
 
 from lgnet_cli.engines.protocol import EngineInfo, Pixels
-from lgnet_cli.errors import EngineError
+from lgnet_cli.errors import EngineError, LgnetError
+from lgnet_cli.imaging.spool import Pair
+from lgnet_cli.worker import Opened, Order, Part, Worker
 
 
 class PaintEngine:
@@ -51,3 +54,19 @@ class SmallMemoryEngine(PaintEngine):
         if len(image) > self.most:
             raise EngineError("out of memory")
         return super().fill(image, mask)
+
+
+class StillbornWorker(Worker):
+    """A worker that is lost while it loads the model."""
+
+    def open(self, order: Order) -> Opened | LgnetError:
+        os._exit(1)
+
+
+class DyingWorker(Worker):
+    """A worker of a batch on Ray that an image with "dies" in its name takes down, as a lack of memory does."""
+
+    def fill(self, pairs: list[Pair]) -> Part:
+        if any("dies" in pair.image.name for pair in pairs):
+            os._exit(1)
+        return super().fill(pairs)

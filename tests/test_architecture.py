@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LEAVES = {"spec", "errors", "atomic", "escape", "ordered"}
+LEAVES = {"spec", "errors", "places", "atomic", "escape", "ordered"}
 MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the others, besides the leaves
     "spec": set(),
     "errors": set(),
+    "places": set(),
     "atomic": set(),
     "escape": set(),
     "ordered": set(),
@@ -20,11 +21,15 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "lgnet_cli": {"session"},
     "interruption": set(),
     "lock": set(),
-    "batch": {"pipeline", "report", "lock", "interruption", "imaging", "engines.select", "gallery"},
+    "batch": {"pipeline", "report", "lock", "interruption", "imaging", "engines.select", "gallery", "cluster"},
+    "cluster": {"crew", "worker", "pipeline", "report", "imaging.spool", "engines.select"},
+    "crew": {"worker", "pipeline", "report", "imaging.spool"},
+    "worker": {"lgnet_cli", "lock", "pipeline", "report", "imaging.spool", "engines.protocol", "engines.select"},
     "gallery": {"report", "imaging", "lgnet_cli"},
     "pipeline": {"report", "imaging", "engines.protocol", "engines.select"},
     "session": {"imaging", "engines.select"},
-    "report": {"imaging"},
+    "report": {"imaging", "mirror"},
+    "mirror": set(),
     "imaging": set(),
     "model": {"weights.header"},
     "perceptual": {"weights.header"},
@@ -195,6 +200,9 @@ HEAVY = {
     "matplotlib",
     "skimage",
     "sklearn",
+    "fsspec",
+    "upath",
+    "ray",
 }
 
 

@@ -4,10 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 from lgnet_cli.atomic import write_bytes
-from lgnet_cli.errors import FileError
+from lgnet_cli.errors import LgnetError
 from lgnet_cli.imaging.files import decode
 from lgnet_cli.imaging.masks import MaskOptions, read_mask
-from lgnet_cli.imaging.picture import to_rgb
+from lgnet_cli.imaging.picture import Picture, to_rgb
+from lgnet_cli.places import place, read
 from lgnet_cli.report import Record, records, reports_in
 
 from .page import Case, Gallery, file_table, page
@@ -54,14 +55,14 @@ def _show(filled: list[Record], masks: MaskOptions, gallery: Gallery) -> list[tu
             break
         try:
             gallery.cases.append(_case(number, record, masks, gallery))
-        except (OSError, FileError) as error:
+        except (OSError, LgnetError) as error:
             lost.append((record.input, str(error)))
     return lost
 
 
 def _case(number: int, record: Record, masks: MaskOptions, gallery: Gallery) -> Case:
-    before, after = (decode(Path(name).read_bytes(), Path(name)) for name in (record.input, record.output))
-    hole = read_mask(Path(record.mask), before, masks)
+    before, after = (_opened(place(name)) for name in (record.input, record.output))
+    hole = read_mask(place(record.mask), before, masks)
     gallery.album.add_photo(f"{number}-before", to_rgb(before.pixels, before.kind))
     gallery.album.add_photo(f"{number}-after", to_rgb(after.pixels, after.kind))
     gallery.album.add_holes(f"{number}-holes", hole)
@@ -70,6 +71,10 @@ def _case(number: int, record: Record, masks: MaskOptions, gallery: Gallery) -> 
     keys = (f"{number}-before", f"{number}-after", f"{number}-holes")
     ranks = {"share": record.hole_share, "seconds": record.seconds}
     return Case(record.input, _bucket(record.hole_share), "lgnet", (before.width, before.height), *keys, facts, ranks)
+
+
+def _opened(path: Path) -> Picture:
+    return decode(read(path), path)
 
 
 def _bucket(share: float) -> str:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lgnet_cli.errors import FileError
+from lgnet_cli.places import entries, is_remote
 
 LINK = "link to a folder (links to folders are not followed)"
 ODD = "neither a file nor a folder (a pipe, a device, a broken link)"
 LOCKED = "folder that cannot be read"
+NAMELESS = "name that only an object store allows (empty, a dot, two dots, with a zero byte)"
 
 IGNORED = "Thumbs.db"
 """Besides names that begin with a dot (.DS_Store, .git): nobody's photos."""
@@ -28,10 +30,12 @@ class Names:
 
 def names(folder: Path) -> Names:
     """List one folder, unsorted; empty if there is none."""
+    if is_remote(folder):
+        return _remote_names(folder)
     found = Names()
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
+        with os.scandir(folder) as listed:
+            for entry in listed:
                 if entry.name[0] == "." or entry.name == IGNORED:
                     continue
                 if entry.is_file(follow_symlinks=False):  # without asking the disk again, so first
@@ -59,6 +63,22 @@ def _sort_in(entry: "os.DirEntry[str]", found: Names) -> None:
             found.odd.append((ODD, entry.name))
     except OSError:  # a loop of links, or a folder that may be listed but not entered
         found.odd.append((ODD, entry.name))
+
+
+def _remote_names(folder: Path) -> Names:
+    found = Names()
+    try:
+        for name, kind, _ in entries(folder):
+            if name in ("", ".", "..") or "/" in name or "\0" in name:
+                found.odd.append((NAMELESS, name or "/"))
+            elif name[0] != "." and name != IGNORED:
+                kinds = {"file": found.files, "directory": found.folders}
+                kinds[kind].append(name) if kind in kinds else found.odd.append((ODD, name))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        found.odd.append((LOCKED, f": {error.strerror}"))
+    return found
 
 
 def walk(root: Path, beside: Path | None, pattern: tuple[str, ...] | None) -> Iterator[tuple[str, Names, Names]]:

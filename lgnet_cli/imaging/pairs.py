@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lgnet_cli.errors import NothingToDo, UsageError
+from lgnet_cli.places import exists, forget, is_dir, is_file, is_remote, place, real, within
 
 from .folders import Names, matches, walk
 from .formats import FORMATS, SUFFIXES
@@ -65,8 +66,10 @@ def make_plan(
 ) -> Plan:
     """Match images with masks.
 
+    Any of the three may be remote, as `place` makes it.
+
     Args:
-        images: a folder (walked recursively), a file, or a glob pattern (`**` is any depth).
+        images: a folder (walked recursively), a file, or a glob pattern (`**` is any depth), as it was typed.
         masks: a folder, matched by relative path and stem whatever the suffix, or one file for every image.
         out: the folder that mirrors IMAGES; or, where IMAGES is one file and `out` has an image suffix, the result.
         output_format: JPEG, PNG, WEBP, TIFF or BMP; None keeps each input's name and format.
@@ -77,17 +80,18 @@ def make_plan(
         UsageError: IMAGES or MASKS do not exist.
         NothingToDo: there is no image.
     """
-    path = Path(images)
-    single = path.is_file()
-    if not (path.is_dir() or single or glob.has_magic(images)):
-        raise UsageError(f"{images}: {'not an ordinary file' if path.exists() else 'no such file or folder'}")
-    if not (masks.is_dir() or masks.is_file()):
+    forget()
+    path = place(images)
+    single, walked, mask_for_all = is_file(path), is_dir(path), is_file(masks)
+    if not (walked or single or glob.has_magic(images)):
+        raise UsageError(f"{images}: {'not an ordinary file' if exists(path) else 'no such file or folder'}")
+    if not (mask_for_all or is_dir(masks)):
         raise UsageError(f"{masks}: no such mask file or folder")
-    root = path if path.is_dir() else path.parent if single else _fixed_part(images)
-    pattern = None if path.is_dir() or single else path.parts[len(root.parts) :]
-    asked = _Question(root, pattern, masks, masks.is_file(), out, output_format, shard, path.is_dir(), out.resolve())
-    named = single and out.suffix.lower() in SUFFIXES and not out.is_dir()
-    plan = Plan(Pairs(root, masks.parent if masks.is_file() else masks, out.parent if named else out))
+    root = path if walked else path.parent if single else _fixed_part(path)
+    pattern = None if walked or single else path.parts[len(root.parts) :]
+    asked = _Question(root, pattern, masks, mask_for_all, out, output_format, shard, walked, real(out))
+    named = single and out.suffix.lower() in SUFFIXES and not is_dir(out)
+    plan = Plan(Pairs(root, masks.parent if mask_for_all else masks, out.parent if named else out))
     if single:
         _match_one(plan, path, out if named else None, asked)
     else:
@@ -113,7 +117,7 @@ def _match_one(plan: Plan, image: Path, result: Path | None, asked: _Question) -
     if len(candidates) == 1:
         folder = result.parent if result else asked.out
         _check_target(plan, image, folder / target, asked)
-        if asked.out.is_dir() and image.resolve().is_relative_to(asked.real_out):
+        if is_dir(asked.out) and within(real(image), asked.real_out):
             plan.refuse(IN_OUT, str(image))
         plan.matched = 1
         plan.pairs.add([image.name, candidates[0], target] if asked.is_mine(image.name) else [])
@@ -172,7 +176,7 @@ def _name_odd(plan: Plan, folder: Path, found: Names, all_of_them: bool) -> None
 def _check_links(plan: Plan, folder: Path, found: Names, asked: _Question) -> None:
     """A link among the inputs that leads into OUT: what it shows would change under the batch."""
     for name in found.links:
-        if (folder / name).resolve().is_relative_to(asked.real_out):
+        if within(real(folder / name), asked.real_out):
             plan.refuse(LINKED, str(folder / name))
 
 
@@ -182,21 +186,20 @@ def _check_targets(plan: Plan, below: str, targets: list[tuple[str, str]], asked
     for name in clashing([target for _, target in targets], bool(targets) and ignores_case(folder)):
         for image in sorted(image for image, target in targets if target == name):
             plan.refuse(CLASH, f"{source / image} -> {folder / name}")
-    if not asked.walked and asked.out.is_dir() and source.resolve().is_relative_to(asked.real_out):
+    if not asked.walked and within(real(source), asked.real_out) and is_dir(asked.out):
         for image, _ in targets:
             plan.refuse(IN_OUT, str(source / image))
-    real = folder.resolve()
-    inputs = [asked.root.resolve(), asked.masks.resolve()]
-    if any(real.is_relative_to(place) or place.parent == real for place in inputs):
+    target_folder = real(folder)
+    inputs = [real(asked.root), real(asked.masks)]
+    if any(within(target_folder, there) or there.parent == target_folder for there in inputs):
         for image, target in targets:
             _check_target(plan, source / image, folder / target, asked)
 
 
 def _check_target(plan: Plan, image: Path, output: Path, asked: _Question) -> None:
-    real = output.parent.resolve() / output.name
-    masks = asked.masks.resolve()
-    inside = real.is_relative_to(asked.root.resolve()) and (asked.walked or asked.pattern is not None)
-    if real in (image.resolve(), masks) or (output.exists() and (inside or real.is_relative_to(masks))):
+    target, masks = real(output.parent) / output.name, real(asked.masks)
+    inside = within(target, real(asked.root)) and (asked.walked or asked.pattern is not None)
+    if target in (real(image), masks) or ((inside or within(target, masks)) and exists(output)):
         plan.refuse(OVERWRITTEN, str(output))
 
 
@@ -212,19 +215,20 @@ def clashing(targets: list[str], ignore_case: bool) -> list[str]:
 def ignores_case(folder: Path) -> bool:
     """Whether the file system of `folder`, or of what there is of its path, takes A.png and a.png for one name.
 
-    Told by the last part of the path that there is and has letters; a mounted file system's own top has none to tell.
+    Told by the last part of the path that there is and has letters; a mounted file system's own top has none to tell,
+    and remote ones are taken to know one from the other.
     """
-    for place in (folder, *folder.parents):
-        other = place.with_name(place.name.swapcase()) if place.name else place
-        if other != place and place.exists():
-            return other.exists() and other.samefile(place)
+    for there in () if is_remote(folder) else (folder, *folder.parents):
+        other = there.with_name(there.name.swapcase()) if there.name else there
+        if other != there and there.exists():
+            return other.exists() and other.samefile(there)
     return False
 
 
 def _check_folders(plan: Plan, asked: _Question) -> None:
     folders = {"IMAGES": asked.root if asked.walked else None, "MASKS": None if asked.mask_for_all else asked.masks}
     for name, folder in folders.items():
-        if folder is not None and asked.real_out.is_relative_to(folder.resolve()):
+        if folder is not None and within(asked.real_out, real(folder)):
             plan.refuse(f"OUT is {name} or lies inside it: results would become inputs", str(asked.out))
 
 
@@ -259,14 +263,9 @@ def _matching(here: Names, below: str, pattern: tuple[str, ...]) -> Names:
     return Names([n for n in here.files if fits(n)], here.folders, [n for n in here.links if fits(n)], odd)
 
 
-def _fixed_part(pattern: str) -> Path:
+def _fixed_part(pattern: Path) -> Path:
     """The folder above the first wildcard: what a glob's results mirror."""
-    parts = []
-    for part in Path(pattern).parts[:-1]:
-        if glob.has_magic(part):
-            break
-        parts.append(part)
-    return Path(*parts)
+    return next(folder for folder in pattern.parents if not glob.has_magic(str(folder)))
 
 
 def _renamed(name: str, output_format: str | None) -> str:

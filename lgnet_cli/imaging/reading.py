@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from lgnet_cli.errors import FileError
+from lgnet_cli.places import get, is_remote
 
 PNG_CHUNKS_FROM = 8
 """Bytes of a PNG's signature."""
@@ -25,6 +26,8 @@ def read_whole(path: Path, limit: int) -> bytes:
     Raises:
         FileError: not an ordinary file, unreadable, too large, or changed while it was read.
     """
+    if is_remote(path):
+        return get(path, limit)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:

@@ -17,6 +17,7 @@ class Pair:
     image: Path
     mask: Path
     output: Path
+    key: str = ""  # as `report.key_of` gives it, where that is known
 
 
 class Pairs:
