@@ -55,7 +55,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         graphs = _graphs(options.width, Path(name))
         for kind, draw in KINDS.items():
-            crops = _spread(list(_crops(photos, draw)), options.crops)
+            crops = spread(list(crops_of(photos, draw)), options.crops)
             row = {engine: _engine(make, graphs, crops) for engine, make in ENGINES.items()}
             row["batch"] = _batch(photos, draw, graphs, options.runs)
             share = 100 * float(np.mean([mask > 0 for _, mask in crops]))
@@ -116,7 +116,7 @@ def _graphs(width: int, folder: Path) -> dict[str, Path]:
     return paths
 
 
-def _crops(photos: list[Path], draw: Draw) -> Iterator[Crop]:
+def crops_of(photos: list[Path], draw: Draw) -> Iterator[Crop]:
     rng = np.random.default_rng(0)
     for path in photos:
         picture = decode(path.read_bytes(), path)
@@ -126,7 +126,7 @@ def _crops(photos: list[Path], draw: Draw) -> Iterator[Crop]:
             yield image[None], mask[None]
 
 
-def _spread(crops: list[Crop], count: int) -> list[Crop]:
+def spread(crops: list[Crop], count: int) -> list[Crop]:
     return crops[:: max(1, len(crops) // count)][:count]
 
 
