@@ -100,6 +100,7 @@ def _by_nncf(graph: Path, samples: list[dict[str, Any]], kinds: tuple[str, ...],
     import nncf
     import openvino
 
+    nncf.set_log_level("ERROR")  # it would name every layer that is left out
     model = openvino.Core().read_model(graph)
     left_out = [op.get_friendly_name() for op in model.get_ordered_ops() if not _is_chosen(op, kinds)]
     scope = nncf.IgnoredScope(names=left_out, validate=False)
