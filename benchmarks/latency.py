@@ -40,7 +40,7 @@ DEFINITIONS = {
     "psnr_db": f"PSNR in the holes against the PyTorch model, dB; below {AGREES_DB:.0f}, the engine counts as wrong",
     "upstream_ratio": "median beside that of upstream's formulas in PyTorch: 0.5 is half the time",
     "reached_percent": "the floor beside the median; the floor is the longer of FLOP / measured matmul peak and "
-    "bytes / measured copy rate",
+    "bytes / measured copy rate; FLOP are of NetL everywhere, where back ends on a CPU compute it around the holes",
 }
 BETTER = dict.fromkeys(
     ("cold_start_s", "first_ms", "median_ms", "p95_ms", "p99_ms", "peak_mib", "upstream_ratio"), "lower"

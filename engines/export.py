@@ -1,7 +1,8 @@
 """A trained module as a graph that every back end runs: 8-bit image and mask in, 8-bit filled image out.
 
-The exported module is the trained module: only BatchNorm is folded into the convolutions before it. This is the one
-place that knows the network's value range of [-1, 1]. Needs the `torch` extra; running what it writes does not.
+The exported module is the trained module: only BatchNorm is folded into the convolutions before it, and for CPUs NetL
+is computed around the holes alone. This is the one place that knows the network's value range of [-1, 1]. Needs the
+`torch` extra; running what it writes does not.
 """
 
 import copy
@@ -23,6 +24,8 @@ from lgnet_cli.model.lgnet import LocalNet, UNet
 from lgnet_cli.spec import DEFAULT_SIZE, FILLED, IMAGE, MASK, SIZE_MULTIPLE
 from lgnet_cli.weights.header import read_header, sha256
 
+from .windows import around_holes, in_onnx
+
 Precision = Literal["fp32", "fp16"]
 
 OPSET = 18
@@ -32,6 +35,10 @@ CPU_SLICES = 16
 """In how many parts attention's queries are computed one after the other. The 4096 x 4096 scores of a 256 x 256 image
 are then never there as a whole: less memory, and the parts stay in a CPU's cache. GPU compilers fuse attention when it
 stands in one piece: give them 1."""
+
+
+AROUND_HOLES = "around the holes"
+"""How a graph with windows describes its NetL."""
 
 
 class EightBit(nn.Module):
@@ -87,6 +94,7 @@ def export_onnx(
     precision: Precision = "fp32",
     size: int | None = None,
     slices: int = CPU_SLICES,
+    windows: bool = True,
     weights_sha256: str = "",
 ) -> None:
     """Write `model` as one ONNX file with a dynamic batch, whole or not at all.
@@ -97,13 +105,15 @@ def export_onnx(
         precision: `fp16` halves weights and arithmetic, except attention, which stays in float32.
         size: one fixed side in pixels, or None for any height and width that are multiples of 256.
         slices: see CPU_SLICES.
+        windows: compute NetL around the holes alone, in tensors whose sizes depend on the mask, which TensorRT does not
+            take. The pictures are the same.
         weights_sha256: hash of the file the weights came from; the graph carries it.
 
     Raises:
         UsageError: `size` is no multiple of 256.
     """
-    graph = _graph(model, precision, size, slices)
-    _describe(graph, model.width, precision, size, slices, weights_sha256)
+    graph = _graph(model, precision, size, slices, windows)
+    _describe(graph, model.width, precision, size, slices, windows, weights_sha256)
     with replacing(path) as temporary:
         onnx.save_model(graph, temporary)
 
@@ -118,17 +128,17 @@ def ship(model: LGNet, folder: Path, name: str, provenance: dict[str, str]) -> N
     weights = folder / f"{name}.safetensors"
     save(model, weights, provenance, half=True)
     stored = load(weights)  # rounded to half as the graph will read them, so that both compute the same
-    graph = _graph(stored, "fp32", None, CPU_SLICES)
-    _describe(graph, model.width, "fp32", None, CPU_SLICES, sha256(weights))
+    graph = _graph(stored, "fp32", None, CPU_SLICES, windows=True)
+    _describe(graph, model.width, "fp32", None, CPU_SLICES, True, sha256(weights))
     _read_weights_from(graph, weights, _scales(stored))
     with replacing(folder / f"{name}.onnx") as temporary:
         onnx.save_model(graph, temporary)
 
 
-def _graph(model: LGNet, precision: Precision, size: int | None, slices: int) -> onnx.ModelProto:
+def _graph(model: LGNet, precision: Precision, size: int | None, slices: int, windows: bool) -> onnx.ModelProto:
     if size is not None and (size < SIZE_MULTIPLE or size % SIZE_MULTIPLE):
         raise UsageError(f"size {size}: the network halves it eight times, so it must be a multiple of {SIZE_MULTIPLE}")
-    folded = fold_batchnorm(model)
+    folded = around_holes(fold_batchnorm(model)) if windows else fold_batchnorm(model)
     network = EightBit(folded.half() if precision == "fp16" else folded).eval()
     side = size or 2 * DEFAULT_SIZE  # a dynamic size is traced at another than the smallest, which could be special
     image = torch.zeros(2, side, side, 3, dtype=torch.uint8)
@@ -144,11 +154,15 @@ def _graph(model: LGNet, precision: Precision, size: int | None, slices: int) ->
             output_names=[FILLED],
             opset_version=OPSET,
             dynamic_shapes={"image": free, "mask": free},
-            custom_translation_table={torch.ops.aten.scaled_dot_product_attention.default: _attention_in(slices)},
+            custom_translation_table=in_onnx()
+            | {torch.ops.aten.scaled_dot_product_attention.default: _attention_in(slices)},
             verbose=False,
         )
     assert program is not None
-    return _without_traces(program.model_proto)
+    graph = _without_traces(program.model_proto)
+    if windows:
+        del graph.graph.value_info[:]  # the sizes that the exporter noted are those without windows
+    return graph
 
 
 def _attention_in(slices: int) -> Any:
@@ -179,7 +193,13 @@ def _without_traces(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _describe(
-    graph: onnx.ModelProto, width: int, precision: str, size: int | None, slices: int, weights_sha256: str
+    graph: onnx.ModelProto,
+    width: int,
+    precision: str,
+    size: int | None,
+    slices: int,
+    windows: bool,
+    weights_sha256: str,
 ) -> None:
     graph.producer_name = "lgnet"
     metadata = {
@@ -187,6 +207,7 @@ def _describe(
         "lgnet.precision": precision,
         "lgnet.size": str(size or f"multiples of {SIZE_MULTIPLE}"),
         "lgnet.slices": str(slices),
+        "lgnet.local": AROUND_HOLES if windows else "everywhere",
         "lgnet.weights_sha256": weights_sha256,
     }
     onnx.helper.set_model_props(graph, metadata)

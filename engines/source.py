@@ -13,7 +13,7 @@ from lgnet_cli.spec import FILLED, IMAGE, MASK
 from lgnet_cli.weights import DEFAULT_WEIGHTS
 from lgnet_cli.weights.header import sha256
 
-from .export import export_onnx
+from .export import AROUND_HOLES, export_onnx
 from .onnxruntime import OnnxRuntimeEngine
 from .plan import Precision, Profile
 from .torch import fill_with
@@ -52,12 +52,18 @@ def graph_for(source: Source, precision: Precision, profile: Profile, folder: Pa
     if source.model:
         path = folder / f"{Path(source.name).stem}-{precision}.onnx"
         export_onnx(
-            source.model, path, precision=precision, size=profile.fixed_size, slices=GPU_SLICES,
+            source.model, path, precision=precision, size=profile.fixed_size, slices=GPU_SLICES, windows=False,
             weights_sha256=source.sha256,
         )  # fmt: skip
         return path
     assert source.graph
-    made = _described(source.graph)["lgnet.size"]
+    described = _described(source.graph)
+    if described["lgnet.local"] == AROUND_HOLES:
+        raise UsageError(
+            f"{source.graph}: a graph for CPUs, where sizes depend on the mask; TensorRT does not take that",
+            mend="build from its weights",
+        )
+    made = described["lgnet.size"]
     if made.isdigit() and profile.sizes != made:
         raise UsageError(
             f"{source.graph}: a graph of size {made}, not {profile.sizes}",
@@ -86,4 +92,4 @@ def _described(path: Path) -> dict[str, str]:
         raise ModelError(
             f"{path}: a graph, but not one of lgnet's", mend="make one with: lgnet build-engine --backend onnx"
         )
-    return {"lgnet.size": "", "lgnet.weights_sha256": ""} | entries
+    return {"lgnet.size": "", "lgnet.weights_sha256": "", "lgnet.local": ""} | entries

@@ -11,6 +11,7 @@ from lgnet_cli.weights.header import sha256
 
 from .export import EightBit, fold_batchnorm
 from .protocol import EngineInfo, Pixels
+from .windows import around_holes
 
 MAX_PIXELS = 4096 * 4096
 """Of one call: fused attention stores no scores, so memory grows with the pixels alone."""
@@ -29,7 +30,10 @@ class TorchEngine:
         if threads:
             torch.set_num_threads(threads)
         self._device = torch.device(device)
-        network = EightBit(fold_batchnorm(load(weights))).eval()
+        folded = fold_batchnorm(load(weights))
+        if self._device.type == "cpu":  # a GPU would wait at each cut to be told its size
+            folded = around_holes(folded)
+        network = EightBit(folded).eval()
         self._network = network.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.info = EngineInfo(
             backend="torch-cuda" if device.startswith("cuda") else "torch",

@@ -93,6 +93,17 @@ def bucket(server: dict[str, str], tmp_path: Path) -> Iterator[Path]:
     os.environ.update(kept)
 
 
+@pytest.fixture(scope="session")
+def official_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Upstream's trio at width 8 as a graph for CPUs; once, for it takes a while."""
+    from lgnet_cli.engines.export import export_onnx
+    from lgnet_cli.model import load_published
+
+    path = tmp_path_factory.mktemp("graph") / "m.onnx"
+    export_onnx(load_published(FIXTURE), path)
+    return path
+
+
 def built_graph(folder: Path, precision: str, size: str) -> Path:
     path = folder / f"w16-{precision}.onnx"
     command = [Path(sys.executable).with_name("lgnet"), "build-engine", f"--{precision}", "--backend", "onnx"]

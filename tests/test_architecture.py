@@ -47,8 +47,9 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
         "engines.tensorrt",
         "engines.torch_tensorrt",
     },
-    "engines.export": {"model", "weights.header"},
-    "engines.torch": {"model", "weights.header", "engines.protocol", "engines.export"},
+    "engines.windows": {"model"},
+    "engines.export": {"model", "weights.header", "engines.windows"},
+    "engines.torch": {"model", "weights.header", "engines.protocol", "engines.export", "engines.windows"},
     "engines.onnxruntime": {"engines.protocol"},
     "engines.openvino": {"engines.protocol"},
     # TensorRT: what is used of it, what loads it, what a plan is

@@ -20,6 +20,7 @@ from lgnet_cli.engines.plan import read_sidecar, sidecar_of
 from lgnet_cli.engines.tensorrt import open_plan
 from lgnet_cli.engines.verify import Verdict, compare, crops
 from lgnet_cli.errors import LgnetError, MissingBackend, ModelError, UsageError
+from lgnet_cli.weights import DEFAULT_GRAPH
 
 Said = tuple[Console, io.StringIO]
 
@@ -132,6 +133,7 @@ def test_graphs_are_written_for_others_and_no_verify_is_heeded(
         (BuildJob(backend="tensorrt-rtx", capabilities="90"), UsageError, "--sm 90: expected some of 75,80"),
         (BuildJob(backend="nothing"), UsageError, "there are: tensorrt, tensorrt-rtx, torch-tensorrt, onnx"),
         (BuildJob(Path("none.onnx")), ModelError, "none.onnx: cannot be read as ONNX"),
+        (BuildJob(DEFAULT_GRAPH), UsageError, "lgnet-w16.onnx: a graph for CPUs"),
         (BuildJob(Path("none")), ModelError, "a published model is three files"),
     ],
 )

@@ -26,10 +26,8 @@ def model() -> LGNet:
 
 
 @pytest.fixture(scope="module")
-def exported(model: LGNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("graph") / "m.onnx"
-    export_onnx(model, path)
-    return path
+def exported(official_graph: Path) -> Path:
+    return official_graph
 
 
 def pair(count: int, height: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
