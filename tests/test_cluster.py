@@ -77,6 +77,7 @@ def test_as_on_one_machine_and_resumed(cluster: Cluster, folders: Folders, tmp_p
     assert json.loads(again.stdout)["skipped"] == 4
 
 
+@pytest.mark.slow
 def test_from_s3_to_s3(cluster: Cluster, folders: Folders, bucket: Path, lgnet: Command) -> None:
     images, masks = folders(3, (60, 70))
     for file in (*images.iterdir(), *masks.iterdir()):
@@ -89,7 +90,8 @@ def test_from_s3_to_s3(cluster: Cluster, folders: Folders, bucket: Path, lgnet: 
     assert json.loads(lgnet(*command).stdout)["skipped"] == 3
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_ends_its_workers_and_can_go_on(
     number: int, cluster: Cluster, folders: Folders, tmp_path: Path, lgnet: Command
 ) -> None:
@@ -109,6 +111,7 @@ def test_interrupted_it_ends_its_workers_and_can_go_on(
     assert len(visible(out)) == len(lines(out)) == COUNT
 
 
+@pytest.mark.slow
 def test_a_worker_that_an_image_takes_down_is_replaced_and_the_image_found(
     cluster: Cluster, folders: Folders, tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ def test_a_bad_object_is_reported_and_the_rest_is_filled(folders: Folders, bucke
     assert sorted(str(line["status"]) for line in lines(bucket / "out")) == ["failed", "filled", "filled"]
 
 
+@pytest.mark.slow
 def test_globs_one_mask_for_all_a_page_and_results_here(
     folders: Folders, bucket: Path, tmp_path: Path, lgnet: Command
 ) -> None:
@@ -164,6 +165,7 @@ def test_one_run_at_a_time_in_a_bucket(bucket: Path, folders: Folders, lgnet: Co
         assert dead is None
 
 
+@pytest.mark.slow
 def test_a_killed_run_in_a_bucket_is_taken_over(bucket: Path, folders: Folders, lgnet: Command) -> None:
     images, masks = folders(8, (300, 400))
     command = ["inpaint", str(images), str(masks), "-o", str(bucket / "out")]

@@ -121,6 +121,7 @@ def test_random_weights_tell_engines_apart(tmp_path: Path) -> None:
     assert not agreement(other, right, image, mask)["agrees"]  # grey at the right level is not enough
 
 
+@pytest.mark.slow
 def test_the_command_measures_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In this process, which coverage sees; the engine's start and `lgnet inpaint` run in processes of their own."""
     few = ["--runs", "3", "--images", "2", "--starts", "1", "--json", "-o", str(tmp_path)]

@@ -122,6 +122,7 @@ def test_missing_files_and_wrong_kinds_are_named(tmp_path: Path) -> None:
         open_engine(choose("torch"), engine=DEFAULT_GRAPH)
 
 
+@pytest.mark.slow
 def test_weights_without_a_graph_are_exported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     weights = tmp_path / "w2.safetensors"

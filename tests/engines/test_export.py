@@ -112,6 +112,7 @@ def test_impossible_sizes_are_refused(model: LGNet, tmp_path: Path, size: int) -
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_shipped_pair_is_one_set_of_numbers(model: LGNet, tmp_path: Path) -> None:
     ship(model, tmp_path, "m", {"data": "random"})
     weights, graph = tmp_path / "m.safetensors", tmp_path / "m.onnx"

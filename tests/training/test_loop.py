@@ -83,6 +83,7 @@ def test_a_newcomers_trial_gives_weights_pictures_and_curves(images: Path, tmp_p
     assert filled.returncode == 0, filled.stderr
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_resumed_it_is_as_if_it_never_stopped(images: Path, tmp_path: Path) -> None:
     common = ["--images", images, "--steps", 8, "--set", "save_every=2", "--set", "validate_every=3", *TINY]
     whole = tmp_path / "whole"
@@ -180,6 +181,7 @@ def torchrun(*arguments: object) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_the_double_batch(images: Path, tmp_path: Path) -> None:
     common = ["--images", images, "--steps", 4, *PLAIN, "--set", "width=2", "--set", "val_count=2", "--set", "ema=0"]
     one, two, apart = tmp_path / "one", tmp_path / "two", tmp_path / "accumulated"
@@ -234,6 +236,7 @@ def test_learning_rate(config: Config, rates: list[float]) -> None:
         assert measured == pytest.approx(rates)
 
 
+@pytest.mark.slow
 def test_half_precision_layout_accumulation_and_clipping_run_on_a_cpu_too(images: Path, tmp_path: Path) -> None:
     settings = ("precision=bf16", "layout=channels-last", "accumulate=2", "clip_gradient=0.5", "judged=coarse",
                 "texture_from=0", "log_every=1")  # fmt: skip

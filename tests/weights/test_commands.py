@@ -34,6 +34,7 @@ def test_import_then_show_then_list(tmp_path: Path, lgnet: Callable[..., object]
     assert listed[1].startswith(f"{out}  width 8")
 
 
+@pytest.mark.slow
 def test_export_makes_a_pair_that_inpaint_runs(
     tmp_path: Path, folders: Callable[..., tuple[Path, Path]], lgnet: Callable[..., object]
 ) -> None:
