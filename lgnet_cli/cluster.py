@@ -84,7 +84,8 @@ def connected(address: str) -> Iterator[None]:
     _check_listening(address if address != "auto" else os.environ.get("RAY_ADDRESS", ""))
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        with _from_the_root():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # of many kinds: nobody there, another version, an address that is none
         said = str(error).strip().partition("\n")[0]
         raise UsageError(f"--ray {address}: {said}", mend=START) from error
@@ -94,6 +95,17 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _from_the_root() -> Iterator[None]:
+    """Workers import from the folder that `init` is called in, where a clone of lgnet would hide what is installed."""
+    here = Path.cwd()
+    os.chdir(here.anchor)
+    try:
+        yield
+    finally:
+        os.chdir(here)
 
 
 def _check_listening(address: str) -> None:

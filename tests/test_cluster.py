@@ -46,7 +46,9 @@ def lines(out: Path) -> list[dict[str, Any]]:
 
 
 def visible(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.png")}
+    """The results; unfinished ones come and go."""
+    found = (path for path in folder.rglob("*.png") if not path.name.startswith("."))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 def started(out: Path, count: int, command: list[object]) -> "subprocess.Popen[str]":
@@ -63,6 +65,8 @@ def test_as_on_one_machine_and_resumed(cluster: Cluster, folders: Folders, tmp_p
     (images / "003.png").write_bytes((images / "003.png").read_bytes()[:200])
     here, there = tmp_path / "here", tmp_path / "there"
     assert lgnet("inpaint", images, masks, "-o", here).returncode == 3
+    (tmp_path / "lgnet_cli").mkdir()  # as in a clone of the sources
+    (tmp_path / "lgnet_cli" / "__init__.py").write_text("raise ImportError('not what is installed')")
     # Relative paths: workers run in other folders.
     command = ["inpaint", "images", "masks", "-o", "there", "--ray", cluster.address]
     done = lgnet(*command, cwd=tmp_path)
