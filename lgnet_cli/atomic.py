@@ -48,9 +48,11 @@ def replacing(path: Path) -> Iterator[Path]:
     If the block raises, `path` is as it was and the temporary file is gone. Raises OSError (disk full, no permission).
     """
     descriptor, temporary = _create_beside(path)
+    mode = os.fstat(descriptor).st_mode
     os.close(descriptor)
     try:
         yield temporary
+        temporary.chmod(mode)  # safetensors makes the file anew, for its owner alone
         _sync(temporary)
         temporary.replace(path)
     except BaseException:

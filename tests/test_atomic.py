@@ -16,6 +16,14 @@ def test_writes_with_the_umasks_mode(tmp_path: Path) -> None:
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o666 & ~umask
 
 
+def test_the_mode_is_the_umasks_whoever_made_the_file(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a") as temporary:
+        temporary.unlink()
+        temporary.touch(0o600)
+    write_bytes(tmp_path / "b", b"")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
 
