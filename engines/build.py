@@ -191,7 +191,7 @@ def _check_built(graph: Path, plan: object, words: Words, interrupted: bool) -> 
 
 def _mend(words: Words) -> str:
     if words.find("Turing"):
-        return "for Turing (75), build on that GPU with --backend tensorrt, or leave 75 out of --sm"
+        return "for Turing (75), build from its weights: their graph for it multiplies in half"
     return "a smaller --batch or --size, or more --workspace, may help"
 
 

@@ -15,6 +15,7 @@ from .machine import Machine, this_machine
 from .make import make_graph, make_plan, make_program
 from .plan import Precision, parse_profile
 from .source import graph_for, open_source
+from .turing import TURING
 
 ONNX = "onnx"
 SUFFIXES = {TENSORRT: ".plan", TENSORRT_RTX: ".plan", TORCH_TENSORRT: ".pt2", ONNX: ".onnx"}
@@ -25,8 +26,7 @@ TAKES = {
     ONNX: set[str](),
 }
 AHEAD = ("80", "86", "89", "120", "121")
-"""What TensorRT-RTX builds for where none is named. Not 75 (Turing): it multiplies no float32 matrices there, and
-attention needs that."""
+"""What TensorRT-RTX builds for where none is named: not 75 (Turing), for which attention is rounded more."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def run_build(job: BuildJob, machine: Machine, console: Console) -> Path:
         return out
     with tempfile.TemporaryDirectory(prefix="lgnet-") as folder:
         started = time.perf_counter()
-        graph = graph_for(source, order.precision, order.profile, Path(folder))
+        turing = TURING in order.capabilities
+        graph = graph_for(source, order.precision, order.profile, Path(folder), turing=turing)
         seconds, size = time.perf_counter() - started, graph.stat().st_size / 1e6
         console.print(f"graph: {order.precision}, {size:.1f} MB, {seconds:.1f} s")
         if backend == ONNX:
@@ -104,6 +105,11 @@ def _order(job: BuildJob, backend: str, machine: Machine) -> Order:
     capabilities = tuple(job.capabilities.split(",")) if job.capabilities else _default_capabilities(backend, machine)
     if not set(capabilities) <= set(CAPABILITIES):
         raise UsageError(f"--sm {job.capabilities}: expected some of {','.join(CAPABILITIES)}")
+    if TURING in capabilities and job.precision == "fp32":
+        raise UsageError(
+            "--sm 75: TensorRT-RTX multiplies no float32 matrices on Turing",
+            mend="build it with --fp16, or on that GPU with --backend tensorrt",
+        )
     if job.verify and backend != ONNX and not machine.runs(backend, capabilities):
         raise MissingBackend(
             f"--verify: this machine cannot run what {backend} builds",

@@ -24,6 +24,7 @@ from lgnet_cli.model.lgnet import LocalNet, UNet
 from lgnet_cli.spec import DEFAULT_SIZE, FILLED, IMAGE, MASK, SIZE_MULTIPLE
 from lgnet_cli.weights.header import read_header, sha256
 
+from .turing import halve_products
 from .windows import around_holes, in_onnx
 
 Precision = Literal["fp32", "fp16"]
@@ -95,6 +96,7 @@ def export_onnx(
     size: int | None = None,
     slices: int = CPU_SLICES,
     windows: bool = True,
+    turing: bool = False,
     weights_sha256: str = "",
 ) -> None:
     """Write `model` as one ONNX file with a dynamic batch, whole or not at all.
@@ -107,12 +109,13 @@ def export_onnx(
         slices: see CPU_SLICES.
         windows: compute NetL around the holes alone, in tensors whose sizes depend on the mask, which TensorRT does not
             take. The pictures are the same.
+        turing: attention's matrix products too in half; for `fp16`.
         weights_sha256: hash of the file the weights came from; the graph carries it.
 
     Raises:
         UsageError: `size` is no multiple of 256.
     """
-    graph = _graph(model, precision, size, slices, windows)
+    graph = _graph(model, precision, size, slices, windows, turing)
     _describe(graph, model.width, precision, size, slices, windows, weights_sha256)
     with replacing(path) as temporary:
         onnx.save_model(graph, temporary)
@@ -135,10 +138,14 @@ def ship(model: LGNet, folder: Path, name: str, provenance: dict[str, str]) -> N
         onnx.save_model(graph, temporary)
 
 
-def _graph(model: LGNet, precision: Precision, size: int | None, slices: int, windows: bool) -> onnx.ModelProto:
+def _graph(
+    model: LGNet, precision: Precision, size: int | None, slices: int, windows: bool, turing: bool = False
+) -> onnx.ModelProto:
     if size is not None and (size < SIZE_MULTIPLE or size % SIZE_MULTIPLE):
         raise UsageError(f"size {size}: the network halves it eight times, so it must be a multiple of {SIZE_MULTIPLE}")
     folded = around_holes(fold_batchnorm(model)) if windows else fold_batchnorm(model)
+    if turing:
+        halve_products(folded)
     network = EightBit(folded.half() if precision == "fp16" else folded).eval()
     side = size or 2 * DEFAULT_SIZE  # a dynamic size is traced at another than the smallest, which could be special
     image = torch.zeros(2, side, side, 3, dtype=torch.uint8)

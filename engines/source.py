@@ -47,13 +47,13 @@ def open_source(weights: Path | None) -> Source:
     return Source(path.name, hashlib.sha256(digests.encode()).hexdigest(), load_published(path))
 
 
-def graph_for(source: Source, precision: Precision, profile: Profile, folder: Path) -> Path:
+def graph_for(source: Source, precision: Precision, profile: Profile, folder: Path, *, turing: bool = False) -> Path:
     """The source's graph for a GPU, exported into `folder`, or as it came. Raises UsageError where it does not fit."""
     if source.model:
         path = folder / f"{Path(source.name).stem}-{precision}.onnx"
         export_onnx(
             source.model, path, precision=precision, size=profile.fixed_size, slices=GPU_SLICES, windows=False,
-            weights_sha256=source.sha256,
+            turing=turing, weights_sha256=source.sha256,
         )  # fmt: skip
         return path
     assert source.graph

@@ -51,15 +51,21 @@ def attend(f: Tensor) -> Tensor:
     if f.device.type != "meta" and torch.is_autocast_enabled(f.device.type):
         with torch.autocast(f.device.type, enabled=False):
             return attend(f)
+    query, key = attention_inputs(f)
+    out = F.scaled_dot_product_attention(query, key, key, scale=1.0)
+    return out.transpose(2, 3).reshape(f.shape).to(f.dtype)
+
+
+def attention_inputs(f: Tensor) -> tuple[Tensor, Tensor]:
+    """Queries, and keys that are the values too, of length 1. (N, C, H, W) -> two of (N, 1 head, HW, C), float32."""
     n, c, h, w = f.shape
     wide = f.float()
     query = F.avg_pool2d(wide, 3, stride=1, padding=1) * 9
     key = wide + ATTENTION_EPSILON
     key = key / (key * key).sum(dim=1, keepdim=True).sqrt()
-    # (N, 1 head, HW, C), contiguous: on any other layout PyTorch falls back, in silence, to storing the score map.
+    # Contiguous: on any other layout PyTorch falls back, in silence, to storing the score map.
     query, key = (t.reshape(n, 1, c, h * w).transpose(2, 3).contiguous() for t in (query, key))
-    out = F.scaled_dot_product_attention(query, key, key, scale=1.0)
-    return out.transpose(2, 3).reshape(n, c, h, w).to(f.dtype)
+    return query, key
 
 
 class Attention(nn.Module):

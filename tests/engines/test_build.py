@@ -14,7 +14,8 @@ from lgnet_cli.engines.export import export_onnx
 from lgnet_cli.engines.libraries import TENSORRT_RTX, TensorRT, load_tensorrt
 from lgnet_cli.engines.plan import Profile, parse_profile
 from lgnet_cli.errors import ModelError, UsageError
-from lgnet_cli.model import LGNet
+from lgnet_cli.model import LGNet, load
+from lgnet_cli.weights import DEFAULT_WEIGHTS
 
 
 class Heard:
@@ -78,9 +79,14 @@ def test_dynamic_sizes_and_a_profile_that_is_not_consistent(rtx: TensorRT, half_
         built(rtx, half_graph, order)
 
 
-def test_turing_is_refused_with_the_node_and_a_way_out(rtx: TensorRT, half_graph: Path) -> None:
-    """TensorRT-RTX multiplies no float32 matrices on Turing, and attention in half would overflow."""
-    with pytest.raises(ModelError, match=r"node_MatMul_\d+(.|\n)*Turing(.|\n)*--backend tensorrt"):
+def test_turing_takes_a_graph_of_its_own_and_no_other(rtx: TensorRT, half_graph: Path, tmp_path: Path) -> None:
+    """TensorRT-RTX multiplies no float32 matrices there."""
+    export_onnx(
+        load(DEFAULT_WEIGHTS), tmp_path / "t.onnx", precision="fp16", size=256, slices=1, windows=False, turing=True
+    )
+    result = built(rtx, tmp_path / "t.onnx", half(sm=("75", "80", "86", "89", "120", "121")))
+    assert (result.count.half, result.count.floating) == (175, 246)
+    with pytest.raises(ModelError, match=r"node_MatMul_\d+(.|\n)*Turing(.|\n)*from its weights"):
         built(rtx, half_graph, half(sm=("75", "89")))
 
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from lgnet_cli.engines.export import EightBit, fold_batchnorm
+from lgnet_cli.engines.turing import HalfProducts, halve_products
 from lgnet_cli.engines.verify import compare
 from lgnet_cli.model import LGNet, load
 from lgnet_cli.model.layers import Attention
@@ -48,12 +49,15 @@ def adversarial() -> list[tuple[np.ndarray, np.ndarray]]:
     return [*((image, square) for image in [*flat, noise]), (examples()[0][0], nearly_all)]
 
 
-def test_half_arithmetic_is_close_and_finite() -> None:
+@pytest.mark.parametrize("turing", [False, True])
+def test_half_arithmetic_is_close_and_finite(*, turing: bool) -> None:
     pairs = [*examples(), *adversarial()]
     images, masks = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
     assert (masks[-1] > 0).mean() == pytest.approx(0.99, abs=0.001)
     full = fold_batchnorm(load(DEFAULT_WEIGHTS))
     half = copy.deepcopy(full).half()
+    if turing:
+        halve_products(half)
     seen: list[torch.Tensor] = []
     half.global_.register_forward_hook(lambda module, inputs, output: seen.append(output))
     with torch.inference_mode():
@@ -69,15 +73,17 @@ def test_half_arithmetic_is_close_and_finite() -> None:
         assert verdict.good, f"image {i}: {verdict}"
 
 
+@pytest.mark.parametrize("turing", [False, True])
 @pytest.mark.parametrize("scale", [0.0, 1e-6, 1.0, 168.0, 6e4])
-def test_attention_in_half_survives_features_that_break_half(scale: float) -> None:
+def test_attention_in_half_survives_features_that_break_half(scale: float, *, turing: bool) -> None:
     """Zero vectors, whose 1e-7 half rounds away, and sums of squares beyond 65504: the float32 island holds them."""
     generator = torch.Generator().manual_seed(0)
     features = (torch.randn(1, 64, 16, 16, generator=generator).clamp(-1, 1) * scale).half()
     attention = Attention(64).half()
+    layer = HalfProducts(attention) if turing else attention
     with torch.inference_mode():
         attention.combine.weight.fill_(1 / 1024)  # small enough that the sum after it stays in half's range
-        out = attention(features)
+        out = layer(features)
     assert out.dtype == torch.float16
     assert torch.isfinite(out).all()
 
