@@ -131,7 +131,11 @@ def test_graphs_are_written_for_others_and_no_verify_is_heeded(
         (BuildJob(backend="tensorrt-rtx", timing_cache=Path("c")), UsageError, "--timing-cache: means nothing"),
         (BuildJob(backend="onnx", workspace=1.0), UsageError, "it takes none of them"),
         (BuildJob(backend="tensorrt-rtx", capabilities="90"), UsageError, "--sm 90: expected some of 75,80"),
-        (BuildJob(backend="tensorrt-rtx", precision="fp32", capabilities="75,80"), UsageError, "no float32 matrices on Turing"),
+        (
+            BuildJob(backend="tensorrt-rtx", precision="fp32", capabilities="75,80"),
+            UsageError,
+            "no float32 matrices on Turing",
+        ),
         (BuildJob(backend="nothing"), UsageError, "there are: tensorrt, tensorrt-rtx, torch-tensorrt, onnx"),
         (BuildJob(Path("none.onnx")), ModelError, "none.onnx: cannot be read as ONNX"),
         (BuildJob(DEFAULT_GRAPH), UsageError, "lgnet-w16.onnx: a graph for CPUs"),
