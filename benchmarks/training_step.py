@@ -93,7 +93,7 @@ def _our_step(options: argparse.Namespace, image: torch.Tensor, mask: torch.Tens
     whole = options.losses == "recipe"
     config = PRESETS["small"] if whole else replace(PLAIN, adversarial=0.1 * (options.losses == "discriminator"))
     config = replace(config, width=options.width[0])
-    state = fresh_state(config, None, torch.device("cpu"))
+    state = fresh_state(config, None, torch.device("cpu"), 1, 1)
     features = feature_network(config, None, torch.device("cpu")) if whole else None
     return _step(
         config, state.model.train(), [state.optimiser], state.judge, state.judge_optimiser, features, image, mask

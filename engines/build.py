@@ -19,14 +19,8 @@ from .libraries import TensorRT
 from .plan import EXPECTED_HALF_SHARE, Precision, Profile
 from .tensorrt_log import Words, log_of
 
-CAPABILITIES = ("75", "80", "86", "89", "120", "121")
-"""What TensorRT-RTX builds for ahead of time."""
-
 MAX_CACHE = 1 << 30
 """Bytes of a timing cache; ours are some megabytes."""
-
-INCONSISTENT = "not self-consistent"
-"""From TensorRT's warning about a profile that the network's halvings do not divide; the plan it builds then fails."""
 
 
 class Progress(Protocol):
@@ -174,7 +168,7 @@ def _set_timing_cache(config: api.IBuilderConfig, path: Path) -> None:
     if path.exists() and path.stat().st_size > MAX_CACHE:
         raise UsageError(f"{path}: too large for a timing cache", mend="delete it, and the build starts a new one")
     cache = config.create_timing_cache(path.read_bytes() if path.exists() else b"")
-    if not config.set_timing_cache(cache, ignore_mismatch=False):
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
         raise UsageError(
             f"{path}: a timing cache of another TensorRT or GPU", mend="delete it, and the build starts a new one"
         )
@@ -183,8 +177,8 @@ def _set_timing_cache(config: api.IBuilderConfig, path: Path) -> None:
 def _check_built(graph: Path, plan: object, words: Words, interrupted: bool) -> None:
     if interrupted:
         raise KeyboardInterrupt
-    if words.find(INCONSISTENT):
-        raise UsageError(f"the profile does not fit {graph.name}: {words.find(INCONSISTENT)}")
+    if words.inconsistent:
+        raise UsageError(f"the profile does not fit {graph.name}: {words.inconsistent}")
     if plan is None:
         raise ModelError(f"{graph}: the builder failed: {words.last()}", mend=_mend(words))
 

@@ -1,5 +1,6 @@
 """`lgnet build-engine`: check, export, build, verify, write, and say what came out."""
 
+import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -9,16 +10,18 @@ from rich.console import Console
 
 from lgnet_cli.errors import MissingBackend, UsageError
 
-from .build import CAPABILITIES, Order
-from .libraries import TENSORRT, TENSORRT_RTX, TORCH_TENSORRT
+from .build import Order
+from .libraries import CAPABILITIES, INSTALL, PYCUDA, TENSORRT, TENSORRT_RTX, TORCH_TENSORRT, TURING
 from .machine import Machine, this_machine
-from .make import make_graph, make_plan, make_program
-from .plan import Precision, parse_profile
+from .make import LARGEST_ON_CPU, make_graph, make_plan, make_program
+from .plan import MAX_BUFFERS, Precision, Profile, parse_profile
 from .source import graph_for, open_source
-from .turing import TURING
 
 ONNX = "onnx"
 SUFFIXES = {TENSORRT: ".plan", TENSORRT_RTX: ".plan", TORCH_TENSORRT: ".pt2", ONNX: ".onnx"}
+ALSO = ".engine"
+"""What plans are called too."""
+
 TAKES = {
     TENSORRT: {"--timing-cache", "--workspace", "--optimization-level"},
     TENSORRT_RTX: {"--sm", "--workspace", "--optimization-level"},
@@ -59,7 +62,12 @@ def run_build(job: BuildJob, machine: Machine, console: Console) -> Path:
     order = _order(job, backend, machine)
     source = open_source(job.weights)
     out = job.out or Path(f"{Path(source.name).stem}-{job.precision}{SUFFIXES[backend]}")
+    _check_writable(out, backend, job.timing_cache)
     verify = job.verify is not False
+    if job.verify and not source.model and (not machine.gpu or backend == ONNX):
+        raise UsageError("--verify: without its weights there is no FP32 model to hold a graph against")
+    if job.verify and backend == ONNX and order.profile.side[0] > LARGEST_ON_CPU:
+        raise UsageError(f"--verify: a graph of over {LARGEST_ON_CPU} pixels takes too much memory on a CPU")
     if backend == TORCH_TENSORRT:
         make_program(order, source, out, machine, console, verify=verify, keep=job.keep)
         return out
@@ -80,10 +88,10 @@ def chosen(name: str | None, machine: Machine) -> tuple[str, str]:
     """The back end and why. Raises UsageError (no such name), MissingBackend (it cannot build here)."""
     if name is not None and name not in SUFFIXES:
         raise UsageError(f"no engine is built by {name!r}", mend=f"there are: {', '.join(SUFFIXES)}")
-    if name is None and machine.gpu and machine.installed(TENSORRT):
-        return TENSORRT, f"on this machine's GPU ({machine.gpu.name})"
     if name is None:
-        missing = "TensorRT is not installed" if machine.gpu else "no GPU here, which TensorRT itself needs"
+        missing = _missing_for_tensorrt(machine)
+        if not missing and machine.gpu:
+            return TENSORRT, f"on this machine's GPU ({machine.gpu.name})"
         return TENSORRT_RTX, f"ahead of time: {missing}"
     if name in (TENSORRT, TORCH_TENSORRT) and not machine.gpu:
         raise MissingBackend(
@@ -91,6 +99,30 @@ def chosen(name: str | None, machine: Machine) -> tuple[str, str]:
             mend="build ahead of time with --backend tensorrt-rtx, or build on that machine",
         )
     return name, "named"
+
+
+def _missing_for_tensorrt(machine: Machine) -> str:
+    if not machine.gpu:
+        return "no GPU here, which TensorRT itself needs"
+    if not machine.installed(TENSORRT):
+        return "TensorRT is not installed"
+    try:
+        machine.tensorrt(TENSORRT)
+    except MissingBackend as error:  # installed, but its libraries do not load
+        return str(error.args[0])
+    return ""
+
+
+def _check_writable(out: Path, backend: str, timing_cache: Path | None) -> None:
+    """What would only come out after minutes of building. Raises UsageError."""
+    suffixes = {SUFFIXES[backend], ALSO} if SUFFIXES[backend] == ".plan" else {SUFFIXES[backend]}
+    if out.suffix not in suffixes:
+        raise UsageError(
+            f"{out}: what {backend} builds is told by its suffix", mend=f"call it {out.with_suffix(SUFFIXES[backend])}"
+        )
+    for path in filter(None, (out, timing_cache)):
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise UsageError(f"{path}: cannot be written there", mend="name a file in a folder that can be written to")
 
 
 def _order(job: BuildJob, backend: str, machine: Machine) -> Order:
@@ -102,20 +134,41 @@ def _order(job: BuildJob, backend: str, machine: Machine) -> Order:
     if extra:
         takes = ", ".join(sorted(TAKES[backend])) or "none of them"
         raise UsageError(f"{', '.join(sorted(extra))}: means nothing to --backend {backend}", mend=f"it takes {takes}")
-    capabilities = tuple(job.capabilities.split(",")) if job.capabilities else _default_capabilities(backend, machine)
-    if not set(capabilities) <= set(CAPABILITIES):
-        raise UsageError(f"--sm {job.capabilities}: expected some of {','.join(CAPABILITIES)}")
+    if backend in (TENSORRT, TENSORRT_RTX):
+        _check_buffers(job, profile)
+    capabilities = _capabilities(job, backend, machine)
     if TURING in capabilities and job.precision == "fp32":
         raise UsageError(
             "--sm 75: TensorRT-RTX multiplies no float32 matrices on Turing",
             mend="build it with --fp16, or on that GPU with --backend tensorrt",
         )
     if job.verify and backend != ONNX and not machine.runs(backend, capabilities):
+        pycuda = f"pycuda runs plans: {INSTALL[PYCUDA]}; or " if machine.gpu and not machine.installed(PYCUDA) else ""
         raise MissingBackend(
             f"--verify: this machine cannot run what {backend} builds",
-            mend="leave --verify out, and its graph is checked on the CPU; on the GPU's: lgnet doctor --gpu-check",
+            mend=f"{pycuda}leave --verify out, and its graph is checked on the CPU; on the GPU's: lgnet doctor "
+            "--gpu-check",
         )
     return Order(job.precision, profile, capabilities, job.workspace, job.level, job.timing_cache)
+
+
+def _check_buffers(job: BuildJob, profile: Profile) -> None:
+    if profile.buffer_bytes > MAX_BUFFERS:
+        raise UsageError(
+            f"--batch {job.batch} --size {job.size}: {profile.buffer_bytes / 2**30:.0f} GiB of pictures at once; "
+            f"lgnet runs no plan that takes over {MAX_BUFFERS >> 30}",
+            mend="give a smaller --batch or --size",
+        )
+
+
+def _capabilities(job: BuildJob, backend: str, machine: Machine) -> tuple[str, ...]:
+    """Those that are named, each once."""
+    if job.capabilities is None:
+        return _default_capabilities(backend, machine)
+    named = [part.strip() for part in job.capabilities.split(",")]
+    if not set(named) <= set(CAPABILITIES):
+        raise UsageError(f"--sm {job.capabilities}: expected some of {','.join(CAPABILITIES)}")
+    return tuple(dict.fromkeys(named))
 
 
 def _default_capabilities(backend: str, machine: Machine) -> tuple[str, ...]:

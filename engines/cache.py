@@ -7,31 +7,52 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lgnet_cli.errors import MissingBackend
+from lgnet_cli import __version__
+from lgnet_cli.errors import MissingBackend, ModelError
 from lgnet_cli.weights.header import sha256
 
-from .build_job import BuildJob, run_build
+from .build_job import SUFFIXES, BuildJob, run_build
+from .libraries import TORCH_TENSORRT
 from .machine import Machine
+from .plan import check_file, read_sidecar
 
 KEY = 32
 """Hex digits of a cached plan's name."""
 
 
 def built_once(backend: str, weights: Path, folder: Path, machine: Machine) -> Path:
-    """The plan of `weights` for this machine in `folder`, built now if it is not there.
+    """The plan of `weights` for this machine in `folder`, built now if it is not there and whole.
 
-    It is keyed by the weights' hash, the GPU, the versions of TensorRT and driver, and the default job's profile and
-    precision. Raises as `run_build`, and MissingBackend without a GPU.
+    It is keyed by the weights' hash, the GPU, the versions of lgnet, TensorRT and driver, and the default job's profile
+    and precision. Raises as `run_build`, and MissingBackend without a GPU.
     """
+    if not weights.is_file():
+        raise ModelError(f"{weights}: no such file")
     if not machine.gpu:
         raise MissingBackend(f"{backend}: there is no GPU here", mend="`lgnet doctor` says what this machine has")
-    gpu, trt = machine.gpu, machine.tensorrt(backend)
+    gpu = machine.gpu
     job = BuildJob(weights, backend=backend)
-    key = [sha256(weights), backend, trt.__version__, gpu.name, gpu.capability, gpu.cuda]
+    key = [sha256(weights), __version__, backend, _version(backend, machine), gpu.name, gpu.capability, gpu.cuda]
     key += [job.precision, job.batch, job.size]
-    plan = folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:KEY]}.plan"
+    plan = folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:KEY]}{SUFFIXES[backend]}"
     with (folder / f"{plan.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of two at once, the second finds what the first built
-        if not plan.is_file():
+        if not _is_whole(plan):
             run_build(replace(job, out=plan), machine, Console(stderr=True, highlight=False, soft_wrap=True))
     return plan
+
+
+def _is_whole(plan: Path) -> bool:
+    try:
+        check_file(plan, read_sidecar(plan))
+    except ModelError:  # not there, cut off, or without its sidecar
+        return False
+    return True
+
+
+def _version(backend: str, machine: Machine) -> str:
+    if backend == TORCH_TENSORRT:
+        from .torch_tensorrt import load_torch_tensorrt
+
+        return str(load_torch_tensorrt().__version__)
+    return machine.tensorrt(backend).__version__

@@ -9,7 +9,6 @@ import onnxscript.optimizer
 
 from lgnet_cli.spec import IMAGE, MASK
 
-BYTES = {"UINT8": 1, "BOOL": 1, "FLOAT16": 2, "FLOAT": 4, "INT64": 8}
 Shape = tuple[int, ...]
 
 
@@ -102,4 +101,4 @@ def _bytes(tensor: tuple[Shape, int]) -> int:
 
 
 def _size(kind: int) -> int:
-    return BYTES[onnx.TensorProto.DataType.Name(kind)]
+    return int(onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize)

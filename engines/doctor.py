@@ -7,6 +7,7 @@ import platform
 import statistics
 import tempfile
 import time
+import traceback
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -79,6 +80,9 @@ def gpu_check(
     except LgnetError as error:
         found["error"] = str(error)
         raise
+    except Exception as error:  # of CUDA, TensorRT or PyTorch: what the report is for
+        found["error"] = "".join(traceback.format_exception(error))
+        raise
     finally:
         write_bytes(report, (json.dumps(found, indent=2) + "\n").encode())
         console.print(f"report: {report}", markup=False)
@@ -87,14 +91,18 @@ def gpu_check(
 def _check(
     machine: Machine, weights: Path | None, backend: str | None, found: dict[str, object], console: Console, runs: int
 ) -> None:
-    from .build_job import BuildJob, run_build
+    from .build_job import SUFFIXES, BuildJob, chosen, run_build
     from .source import open_source, reference
 
     if not machine.gpu:
         raise MissingBackend("--gpu-check: there is no GPU here", mend="run it on the GPU's machine; see: lgnet doctor")
+    flavour, _ = chosen(backend, machine)
+    if flavour != TORCH_TENSORRT:
+        machine.driver()  # without which a plan would be built for nothing
     with tempfile.TemporaryDirectory(prefix="lgnet-") as folder:
         batch = ",".join(map(str, (BATCHES[0], BATCHES[1], BATCHES[-1])))
-        job = BuildJob(weights, backend=backend, out=Path(folder, "check.plan"), batch=batch, verify=False)
+        out = Path(folder, "check").with_suffix(SUFFIXES[flavour])
+        job = BuildJob(weights, backend=flavour, out=out, batch=batch, verify=False)
         started = time.perf_counter()
         plan = run_build(job, machine, console)
         found["sidecar"], found["build seconds"] = asdict(read_sidecar(plan)), round(time.perf_counter() - started, 1)

@@ -19,6 +19,12 @@ from . import tensorrt_api as api
 
 TENSORRT, TENSORRT_RTX, TORCH_TENSORRT, PYCUDA = "tensorrt", "tensorrt-rtx", "torch-tensorrt", "pycuda"
 
+CAPABILITIES = ("75", "80", "86", "89", "120", "121")
+"""What TensorRT-RTX builds for ahead of time."""
+
+TURING = "75"
+"""Of these, the one where it multiplies matrices in half alone."""
+
 INSTALL = {
     TENSORRT: "pip install 'lgnet[tensorrt]'",
     TENSORRT_RTX: "pip install 'lgnet[rtx]'",
@@ -110,9 +116,13 @@ def load_driver() -> Driver:
     try:
         driver = importlib.import_module("pycuda.driver")
     except (ImportError, OSError) as error:
+        why = str(error).partition("\n")[0]
+        if "libcuda." in why:  # the driver's own library, which pycuda is linked to
+            raise MissingBackend(
+                f"no NVIDIA driver is here: {why}", mend="install it; then check: nvidia-smi"
+            ) from error
         raise MissingBackend(
-            f"running a plan takes pycuda: {str(error).partition(chr(10))[0]}",
-            mend=f"install it with: {INSTALL['pycuda']}",
+            f"running a plan takes pycuda: {why}", mend=f"install it with: {INSTALL[PYCUDA]}"
         ) from error
     return initialised(cast(Driver, driver))
 

@@ -16,7 +16,7 @@ from lgnet_cli.weights.header import sha256
 
 from .build import Built, Count, Order, build_plan
 from .cost import cost_of
-from .libraries import TENSORRT_RTX, TORCH_TENSORRT
+from .libraries import INSTALL, PYCUDA, TENSORRT_RTX, TORCH_TENSORRT
 from .machine import Gpu, Machine
 from .onnxruntime import OnnxRuntimeEngine
 from .phases import Phases
@@ -49,7 +49,11 @@ def make_plan(
         judge(_verify_plan(built, sidecar, source, machine, least), source, out, console, keep=keep)
     elif verify:
         verify_graph(source, graph, least, out, console, keep=keep)
-        console.print("the plan itself has not run: this machine cannot; on the GPU's: lgnet doctor --gpu-check")
+        missing = f" without pycuda ({INSTALL[PYCUDA]})" if machine.gpu and not machine.installed(PYCUDA) else ""
+        console.print(
+            f"the plan itself has not run: this machine cannot{missing}; on the GPU's: lgnet doctor --gpu-check",
+            markup=False,
+        )
     write_plan(out, built.plan, sidecar)
     console.print(f"wrote {out} and {out.name}.json", markup=False)
 
@@ -65,14 +69,19 @@ def make_program(
     torchtrt = load_torch_tensorrt()
     with tempfile.TemporaryDirectory(prefix="lgnet-") as folder:
         program, started = Path(folder, "engine.pt2"), time.perf_counter()
-        count = compile_program(torchtrt, source.model, order, program)
-        console.print(f"network: {count}; compiled in {time.perf_counter() - started:.1f} s")
+        count, left = compile_program(torchtrt, source.model, order, program)
         data = memoryview(program.read_bytes())
+        console.print(
+            f"network: {count}; program: {data.nbytes / 1e6:.1f} MB, compiled in {time.perf_counter() - started:.1f} s"
+            + (f"; {left} parts of it stay in PyTorch" if left else "")
+        )
         sidecar = _described(data, count, TORCH_TENSORRT, torchtrt.__version__, order, source, "", machine.gpu)
         write_plan(program, data, sidecar)
         if verify:
             engine = TorchTensorRtEngine(program, machine, torchtrt)
-            judge(hold(engine.fill, reference(source), order.profile.side[0]), source, out, console, keep=keep)
+            verdict = hold(engine.fill, reference(source), order.profile.side[0])
+            engine.close()
+            judge(verdict, source, out, console, keep=keep)
     write_plan(out, data, sidecar)
     console.print(f"wrote {out} and {out.name}.json", markup=False)
 

@@ -7,9 +7,9 @@ import numpy as np
 import onnxruntime
 
 from lgnet_cli.errors import EngineError, ModelError
-from lgnet_cli.spec import FILLED, IMAGE, MASK
+from lgnet_cli.spec import DEFAULT_SIZE, FILLED, IMAGE, MASK
 
-from .protocol import EngineInfo, Pixels
+from .protocol import EngineInfo, Pixels, least_side
 
 MAX_PIXELS = 1536 * 1024
 """Of one call: attention's scores grow with the square of the pixels, and take 2.3 GiB a slice at this size."""
@@ -33,13 +33,15 @@ class OnnxRuntimeEngine:
         if {i.name for i in self._session.get_inputs()} != {IMAGE, MASK}:
             raise ModelError(f"{graph}: a graph, but not one of lgnet's", mend="make one with: lgnet weights export")
         described = self._session.get_modelmeta().custom_metadata_map
+        sizes = described.get("lgnet.size", str(DEFAULT_SIZE))
         self.info = EngineInfo(
             backend="onnxruntime",
             device=f"CPU, {options.intra_op_num_threads} threads",
             precision=described.get("lgnet.precision", "fp32"),
-            sizes=described.get("lgnet.size", "256"),
+            sizes=sizes,
             max_pixels=MAX_PIXELS,
             weights_sha256=described.get("lgnet.weights_sha256", ""),
+            side=least_side(sizes),
         )
 
     def fill(self, image: Pixels, mask: Pixels) -> Pixels:

@@ -6,9 +6,9 @@ import numpy as np
 import openvino
 
 from lgnet_cli.errors import EngineError, ModelError
-from lgnet_cli.spec import FILLED, IMAGE, MASK
+from lgnet_cli.spec import DEFAULT_SIZE, FILLED, IMAGE, MASK
 
-from .protocol import EngineInfo, Pixels
+from .protocol import EngineInfo, Pixels, least_side
 
 MAX_PIXELS = 1024 * 1024
 """Of one call: attention's scores grow with the square of the pixels."""
@@ -31,13 +31,15 @@ class OpenVinoEngine:
         if {i.get_any_name() for i in model.inputs} != {IMAGE, MASK}:
             raise ModelError(f"{graph}: a graph, but not one of lgnet's", mend="make one with: lgnet weights export")
         described = {key: str(value.value) for key, value in metadata.items()}
+        sizes = described.get("lgnet.size", str(DEFAULT_SIZE))
         self.info = EngineInfo(
             backend="openvino",
             device="CPU",
             precision="fp32",
-            sizes=described.get("lgnet.size", "256"),
+            sizes=sizes,
             max_pixels=MAX_PIXELS,
             weights_sha256=described.get("lgnet.weights_sha256", ""),
+            side=least_side(sizes),
         )
 
     def fill(self, image: Pixels, mask: Pixels) -> Pixels:

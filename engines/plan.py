@@ -4,16 +4,22 @@ The plan itself stays pure, so that trtexec and Polygraphy read it. A plan is co
 its sidecar is deserialised, unless its owner vouches for it.
 """
 
+import hashlib
 import json
 import platform
+import shlex
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from lgnet_cli.atomic import replacing
-from lgnet_cli.errors import ModelError, UsageError
+from lgnet_cli.errors import EngineError, ModelError, UsageError
 from lgnet_cli.spec import SIZE_MULTIPLE
+from lgnet_cli.weights import DEFAULT_WEIGHTS
 from lgnet_cli.weights.header import sha256
+
+from .libraries import CAPABILITIES, TENSORRT, TENSORRT_RTX, TORCH_TENSORRT
 
 Precision = Literal["fp32", "fp16"]
 
@@ -28,7 +34,16 @@ MAX_SIDE = 4096
 
 EXPECTED_HALF_SHARE = 0.6
 """Of the floating-point tensors of a half-precision network. lgnet's own has 154 of 222 in half (0.69) at every width:
-the rest is attention, which stays in float32. A float32 graph has 0."""
+the rest is attention, which stays in float32. (For Turing 175 of 246.) A float32 graph has 0."""
+
+LANES = 2
+"""Batches on their way at a time, each in buffers of its own."""
+
+MAX_BUFFERS = 4 << 30
+"""Bytes of page-locked memory for all of them; a profile that wants more is refused before they are asked for."""
+
+LONGEST = 256
+"""Characters of a sidecar's texts, which are printed."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,20 @@ class Profile:
     def sizes(self) -> str:
         """As EngineInfo says it: "256", or "256..1024"."""
         return str(self.side[0]) if self.fixed_size else f"{self.side[0]}..{self.side[2]}"
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Of 8-bit images, masks and results of the largest batch, for all lanes; as much again on the device."""
+        return LANES * self.batch[2] * self.side[2] ** 2 * (3 + 1 + 3)
+
+    def check_shape(self, height: int, width: int) -> None:
+        """Raises EngineError where an engine of this profile cannot take it."""
+        least, _, most = self.side
+        if any(side % SIZE_MULTIPLE or not least <= side <= most for side in (height, width)):
+            raise EngineError(
+                f"{height} x {width} is not within this engine's profile, {self.sizes} in multiples of {SIZE_MULTIPLE}",
+                mend=f"use --hd crop, or build one for it: lgnet build-engine WEIGHTS --size {least}..SIDE",
+            )
 
 
 @dataclass(frozen=True)
@@ -78,10 +107,16 @@ class Sidecar:
 
     def rebuild(self, plan: Path) -> str:
         """The command that makes the plan anew."""
-        batch, side = self.profile.batch, self.profile.sizes
+        return self.rebuild_for(self.flavour, [name.replace(".", "") for name in self.compute_capabilities], plan)
+
+    def rebuild_for(self, flavour: str, capabilities: list[str], plan: Path) -> str:
+        """Likewise, by another builder or for other GPUs."""
+        ours = self.weights_sha256 == sha256(DEFAULT_WEIGHTS)
+        weights = "" if ours else f" {shlex.quote(self.weights) if self.weights else 'WEIGHTS'}"
+        named = f" --sm {','.join(capabilities)}" if flavour == TENSORRT_RTX else ""
         return (
-            f"lgnet build-engine {self.weights or 'WEIGHTS'} --{self.precision} --backend {self.flavour} "
-            f"--batch {','.join(map(str, batch))} --size {side} -o {plan}"
+            f"lgnet build-engine{weights} --{self.precision} --backend {flavour} --batch "
+            f"{','.join(map(str, self.batch))} --size {self.profile.sizes}{named} -o {shlex.quote(str(plan))}"
         )
 
 
@@ -145,13 +180,24 @@ def read_sidecar(plan: Path) -> Sidecar:
 
 def check_file(plan: Path, sidecar: Sidecar) -> None:
     """Raises ModelError where the plan is not the one the sidecar tells of: cut off, edited, or of another build."""
-    size = plan.stat().st_size
+    _check(plan, sidecar, plan.stat().st_size, lambda: sha256(plan))
+
+
+def read_checked(plan: Path, sidecar: Sidecar) -> bytes:
+    """The plan's bytes, which are those that were checked. Raises as `check_file`."""
+    _check(plan, sidecar, plan.stat().st_size, lambda: sidecar.plan_sha256)  # no other size is read
+    data = plan.read_bytes()
+    _check(plan, sidecar, len(data), lambda: hashlib.sha256(data).hexdigest())
+    return data
+
+
+def _check(plan: Path, sidecar: Sidecar, size: int, digest: Callable[[], str]) -> None:
     if size < sidecar.plan_bytes:
         raise ModelError(
             f"{plan}: cut off: {size:,} of {sidecar.plan_bytes:,} bytes",
             mend=f"copy it again, or build it anew: {sidecar.rebuild(plan)}",
         )
-    if size != sidecar.plan_bytes or sha256(plan) != sidecar.plan_sha256:
+    if size != sidecar.plan_bytes or digest() != sidecar.plan_sha256:
         raise ModelError(
             f"{plan}: its SHA-256 is not the one in {sidecar_of(plan).name}: it was edited or belongs to another build",
             mend=f"build it anew: {sidecar.rebuild(plan)}",
@@ -187,10 +233,12 @@ def check_gpu(plan: Path, sidecar: Sidecar, name: str, capability: str) -> None:
     """Raises ModelError where the plan was built for GPUs of other compute capabilities than `capability`."""
     if capability not in sidecar.compute_capabilities:
         built = f"for {', '.join(sidecar.compute_capabilities)}" + (f" (on {sidecar.gpu})" if sidecar.gpu else "")
-        named = f" --sm {capability.replace('.', '')}" if sidecar.flavour == "tensorrt-rtx" else ""
+        number = capability.replace(".", "")
+        ahead = sidecar.flavour == TENSORRT_RTX and number in CAPABILITIES
+        flavour = TENSORRT if sidecar.flavour == TENSORRT_RTX and not ahead else sidecar.flavour
         raise ModelError(
             f"{plan}: built for other GPUs: {built}; here is {capability} ({name})",
-            mend=f"build it anew: {sidecar.rebuild(plan)}{named}",
+            mend=f"build it anew: {sidecar.rebuild_for(flavour, [number], plan)}",
         )
 
 
@@ -222,10 +270,19 @@ def _fits(name: str, value: object) -> bool:
     if name in ("batch", "side"):
         return isinstance(value, list) and len(value) == 3 and all(type(v) is int and v > 0 for v in value)
     if name == "compute_capabilities":
-        return isinstance(value, list) and all(isinstance(v, str) for v in value)
+        return isinstance(value, list) and all(map(_is_text, value))
     if name == "tensors":
-        return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
-    return isinstance(value, str)
+        return isinstance(value, dict) and all(map(_is_text, [*value, *value.values()]))
+    if name == "precision":
+        return value in get_args(Precision)
+    if name == "flavour":
+        return value in (TENSORRT, TENSORRT_RTX, TORCH_TENSORRT)
+    return _is_text(value)
+
+
+def _is_text(value: object) -> bool:
+    """Nothing that a terminal would obey."""
+    return isinstance(value, str) and len(value) <= LONGEST and value.isprintable()
 
 
 def _three(values: list[int]) -> tuple[int, int, int]:

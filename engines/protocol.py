@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lgnet_cli.spec import DEFAULT_SIZE
+
 Pixels = NDArray[np.uint8]
 
 
@@ -19,6 +21,12 @@ class EngineInfo:
     sizes: str  # "256" for one fixed side, "multiples of 256" for any
     max_pixels: int  # largest H * W one call may have; attention's memory grows with its square on some back ends
     weights_sha256: str  # of the weights file the graph was made from, or "" where it does not say
+    side: int = DEFAULT_SIZE  # of its smallest picture, pixels: what crops are made to
+
+
+def least_side(sizes: str) -> int:
+    """Of a graph: its one side, or the network's where any will do."""
+    return int(sizes) if sizes.isdecimal() else DEFAULT_SIZE
 
 
 class Engine(Protocol):

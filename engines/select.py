@@ -157,6 +157,11 @@ def _open_plan(name: str, plan: Path, trust: bool) -> Engine:
     if sidecar_of(plan).exists() and _flavour(plan) != name:
         raise UsageError(f"{plan}: built by {_flavour(plan)}, not by {name}", mend="leave --backend out")
     if name == "torch-tensorrt":
+        if not _installed(BACKENDS[name].needs):
+            raise MissingBackend(
+                f"{plan}: built by {name}, which is not installed here",
+                mend=f"install it with: {BACKENDS[name].install}",
+            )
         from .torch_tensorrt import TorchTensorRtEngine, load_torch_tensorrt
 
         return TorchTensorRtEngine(plan, this_machine(), load_torch_tensorrt(), trust=trust)

@@ -19,6 +19,8 @@ from .plan import Precision, Profile
 from .torch import fill_with
 from .verify import Fill, one_by_one
 
+FLOATS = {onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT}
+
 GPU_SLICES = 1
 """Attention in one piece: GPU compilers fuse it then."""
 
@@ -33,6 +35,17 @@ class Source:
     graph: Path | None = None
 
 
+@dataclass(frozen=True)
+class Described:
+    """What a graph says of itself, and how its weights are."""
+
+    size: str  # one side, or which are possible; "" where it does not say
+    around_holes: bool
+    weights_sha256: str
+    precision: Precision  # of its convolutions' weights
+    elsewhere: bool  # some weights lie in other files
+
+
 def open_source(weights: Path | None) -> Source:
     """Native weights, a published model's folder or start, or an exported graph; the model that ships if None.
 
@@ -40,11 +53,13 @@ def open_source(weights: Path | None) -> Source:
     """
     path = weights or DEFAULT_WEIGHTS
     if path.suffix == ".onnx":
-        return Source(path.name, _described(path)["lgnet.weights_sha256"], None, path)
+        return Source(path.name, _described(path).weights_sha256, None, path)
     if path.suffix == ".safetensors":
-        return Source(path.name, sha256(path), load(path))
+        model = load(path)
+        return Source(path.name, sha256(path), model)
+    model = load_published(path)
     digests = "".join(sha256(file) for file in published_files(path))
-    return Source(path.name, hashlib.sha256(digests.encode()).hexdigest(), load_published(path))
+    return Source(path.name, hashlib.sha256(digests.encode()).hexdigest(), model)
 
 
 def graph_for(source: Source, precision: Precision, profile: Profile, folder: Path, *, turing: bool = False) -> Path:
@@ -58,15 +73,21 @@ def graph_for(source: Source, precision: Precision, profile: Profile, folder: Pa
         return path
     assert source.graph
     described = _described(source.graph)
-    if described["lgnet.local"] == AROUND_HOLES:
+    if described.around_holes:
         raise UsageError(
             f"{source.graph}: a graph for CPUs, where sizes depend on the mask; TensorRT does not take that",
             mend="build from its weights",
         )
-    made = described["lgnet.size"]
-    if made.isdigit() and profile.sizes != made:
+    if described.elsewhere:
+        raise ModelError(f"{source.graph}: reads weights out of other files", mend="build from its weights")
+    if described.precision != precision:
         raise UsageError(
-            f"{source.graph}: a graph of size {made}, not {profile.sizes}",
+            f"{source.graph}: its convolutions are {described.precision}, not {precision}",
+            mend=f"build from its weights, or with --{described.precision}",
+        )
+    if described.size.isdecimal() and profile.sizes != described.size:
+        raise UsageError(
+            f"{source.graph}: a graph of size {described.size}, not {profile.sizes}",
             mend="build from its weights, or export it with another --size: lgnet build-engine WEIGHTS --backend onnx",
         )
     return source.graph
@@ -80,8 +101,8 @@ def reference(source: Source) -> Fill:
     return one_by_one(OnnxRuntimeEngine(source.graph).fill)
 
 
-def _described(path: Path) -> dict[str, str]:
-    """What a graph of ours says of itself."""
+def _described(path: Path) -> Described:
+    """Raises ModelError: it cannot be read, or is no graph of lgnet's."""
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's errors share no base class with the file system's
@@ -92,4 +113,12 @@ def _described(path: Path) -> dict[str, str]:
         raise ModelError(
             f"{path}: a graph, but not one of lgnet's", mend="make one with: lgnet build-engine --backend onnx"
         )
-    return {"lgnet.size": "", "lgnet.weights_sha256": "", "lgnet.local": ""} | entries
+    stored = model.graph.initializer
+    kinds = {i.data_type for i in stored if len(i.dims) == 4} or {i.data_type for i in stored if i.data_type in FLOATS}
+    return Described(
+        size=entries.get("lgnet.size", ""),
+        around_holes=entries.get("lgnet.local") == AROUND_HOLES,
+        weights_sha256=entries.get("lgnet.weights_sha256", ""),
+        precision="fp16" if kinds == {onnx.TensorProto.FLOAT16} else "fp32",
+        elsewhere=any(i.data_location == onnx.TensorProto.EXTERNAL for i in stored),
+    )

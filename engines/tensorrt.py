@@ -4,6 +4,7 @@ Two lanes, each a CUDA stream with its own buffers and execution context, take b
 other copies in or out. Beside PyTorch in one process it shares the device's primary context.
 """
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,25 +16,22 @@ from lgnet_cli.errors import EngineError, LgnetError, MissingBackend, ModelError
 from lgnet_cli.spec import FILLED, IMAGE, MASK
 
 from . import tensorrt_api as api
-from .libraries import CudaContext, Driver, TensorRT
+from .libraries import CudaContext, CudaMemory, Driver, TensorRT
 from .machine import Machine
 from .plan import (
+    LANES,
+    MAX_BUFFERS,
     Profile,
     Sidecar,
-    check_file,
     check_gpu,
     check_precision,
     check_version,
+    read_checked,
     read_sidecar,
     sidecar_of,
 )
 from .protocol import EngineInfo, Pixels
 from .tensorrt_log import Words, log_of
-
-LANES = 2
-
-MAX_BUFFERS = 4 << 30
-"""Bytes of page-locked memory for all buffers; a profile that wants more is refused before they are asked for."""
 
 
 def open_plan(plan: Path, machine: Machine, *, trust: bool = False, flavour: str = "tensorrt") -> "TensorRtEngine":
@@ -52,26 +50,30 @@ def open_plan(plan: Path, machine: Machine, *, trust: bool = False, flavour: str
     sidecar = None if trust and not sidecar_of(plan).exists() else read_sidecar(plan)
     if sidecar:
         check_precision(plan, sidecar)
-    if sidecar and not trust:
-        check_file(plan, sidecar)
+    data = read_checked(plan, sidecar) if sidecar and not trust else plan.read_bytes()
     trt = machine.tensorrt(sidecar.flavour if sidecar else flavour)
     if sidecar:
         check_version(plan, sidecar, trt.__version__)
-    driver = machine.driver()
     if not machine.gpu:
         raise MissingBackend(
-            f"{plan}: there is no GPU here to run it on", mend="`lgnet doctor` says what this machine has"
+            f"{plan}: no NVIDIA driver or GPU is here to run it on", mend="`lgnet doctor` says what this machine has"
         )
+    driver = machine.driver()
     if sidecar:
         check_gpu(plan, sidecar, machine.gpu.name, machine.gpu.capability)
-    return TensorRtEngine(plan, sidecar, trt, driver)
+    return TensorRtEngine(plan, data, sidecar, trt, driver, flavour)
 
 
 class TensorRtEngine:
     """A plan on the first GPU. `fill` may be called from any thread, one call at a time."""
 
-    def __init__(self, plan: Path, sidecar: Sidecar | None, trt: TensorRT, driver: Driver) -> None:
-        """Load a plan that was checked. Raises ModelError: TensorRT refuses it, or it is no plan of lgnet's."""
+    def __init__(
+        self, plan: Path, data: bytes, sidecar: Sidecar | None, trt: TensorRT, driver: Driver, flavour: str
+    ) -> None:
+        """Load a plan's `data`, which was checked; without a sidecar it is `flavour`'s.
+
+        Raises ModelError: TensorRT or CUDA refuses it, or it is no plan of lgnet's.
+        """
         device = driver.Device(0)
         self._driver = driver
         self._lock = threading.Lock()
@@ -79,21 +81,21 @@ class TensorRtEngine:
         self._context: CudaContext | None = device.retain_primary_context()
         try:
             with self._current():
-                self._engine: api.ICudaEngine | None = _deserialised(plan, trt)
+                self._engine: api.ICudaEngine | None = _deserialised(plan, data, trt)
                 self._profile = _profile(plan, self._engine, trt)
-                self._lanes = [
-                    _Lane(plan, self._engine, self._profile, driver, log_of(trt).words) for _ in range(LANES)
-                ]
+                for _ in range(LANES):  # one after the other: what is there is freed if the next finds no memory
+                    self._lanes.append(_Lane(plan, self._engine, self._profile, driver, log_of(trt).words))
         except BaseException:
             self.close()
             raise
         self.info = EngineInfo(
-            backend=sidecar.flavour if sidecar else "tensorrt",
+            backend=sidecar.flavour if sidecar else flavour,
             device=device.name(),
             precision=sidecar.precision if sidecar else "of unknown precision",
             sizes=self._profile.sizes,
             max_pixels=self._profile.side[2] ** 2,
-            weights_sha256=sidecar.weights_sha256 if sidecar else "",
+            weights_sha256=sidecar.weights_sha256 if sidecar else hashlib.sha256(data).hexdigest(),
+            side=self._profile.side[0],
         )
 
     def fill(self, image: Pixels, mask: Pixels) -> Pixels:
@@ -101,13 +103,14 @@ class TensorRtEngine:
         with self._lock:
             if self._context is None:
                 raise EngineError("this engine is closed")
-            self._check_shape(mask.shape)
+            self._profile.check_shape(*mask.shape[1:])
             result = np.empty_like(image, order="C")
             with self._current():
                 self._run(image, mask, result)
             return result
 
     def close(self) -> None:
+        """On the thread that opened it: pycuda lets a context go on no other."""
         with self._lock:
             if self._context is None:
                 return
@@ -137,15 +140,6 @@ class TensorRtEngine:
                 raise
             raise EngineError(f"CUDA failed: {error}") from error  # pycuda's error classes are not there without it
 
-    def _check_shape(self, shape: tuple[int, ...]) -> None:
-        _, height, width = shape
-        least, _, most = self._profile.side
-        if any(side % 256 or not least <= side <= most for side in (height, width)):
-            raise EngineError(
-                f"{height} x {width} is not within this plan's profile, {self._profile.sizes} in multiples of 256",
-                mend=f"use --hd crop, or build a plan for it: lgnet build-engine WEIGHTS --size {least}..SIDE",
-            )
-
     @contextmanager
     def _current(self) -> Iterator[None]:
         """The device's context on this thread, and off it again: contexts belong to threads."""
@@ -161,20 +155,28 @@ class _Lane:
     """One stream with its buffers and execution context; at most one batch is on its way."""
 
     def __init__(self, plan: Path, engine: api.ICudaEngine, profile: Profile, driver: Driver, words: Words) -> None:
-        self._driver, self._stream, self._words = driver, driver.Stream(), words
-        context = engine.create_execution_context()
-        if context is None:
-            raise ModelError(f"{plan}: no memory for its execution", mend="build it with a smaller --batch or --size")
-        self._context = context
-        images, side = profile.batch[2], profile.side[2]
-        sizes = {IMAGE: images * side * side * 3, MASK: images * side * side, FILLED: images * side * side * 3}
-        if LANES * sum(sizes.values()) > MAX_BUFFERS:
+        if profile.buffer_bytes > MAX_BUFFERS:
             raise ModelError(
                 f"{plan}: its profile wants over {MAX_BUFFERS:,} bytes of buffers", mend="build a smaller one"
             )
-        self._host = {name: driver.pagelocked_empty((size,), np.uint8) for name, size in sizes.items()}
-        self._device = {name: driver.mem_alloc(size) for name, size in sizes.items()}
+        self._driver, self._words = driver, words
         self._pending: tuple[Pixels, Pixels] | None = None  # (page-locked result, where it belongs)
+        self._device: dict[str, CudaMemory] = {}
+        pixels = profile.batch[2] * profile.side[2] ** 2
+        sizes = {IMAGE: 3 * pixels, MASK: pixels, FILLED: 3 * pixels}
+        smaller = "build it with a smaller --batch or --size, or free the GPU's memory: nvidia-smi"
+        try:
+            self._stream, context = driver.Stream(), engine.create_execution_context()
+            self._host = {name: driver.pagelocked_empty((size,), np.uint8) for name, size in sizes.items()}
+            for name, size in sizes.items():
+                self._device[name] = driver.mem_alloc(size)
+        except Exception as error:  # of pycuda
+            self._free_device()
+            raise ModelError(f"{plan}: no memory for its buffers: {error}", mend=smaller) from error
+        if context is None:
+            self._free_device()
+            raise ModelError(f"{plan}: no memory for its execution: {words.last()}", mend=smaller)
+        self._context = context
 
     def launch(self, image: Pixels, mask: Pixels, result: Pixels, *, least: int) -> None:
         """Send a batch on its way; it is there after `collect`. Pads it to `least` images with what lies about."""
@@ -213,17 +215,20 @@ class _Lane:
         if not worked:
             raise EngineError(f"TensorRT: {what}: {self._words.last()}")
 
-    def free(self) -> None:
+    def _free_device(self) -> None:
         for memory in self._device.values():
             memory.free()
+
+    def free(self) -> None:
+        self._free_device()
         del self._host, self._device, self._context, self._stream  # the rest goes with its last reference
 
 
-def _deserialised(plan: Path, trt: TensorRT) -> api.ICudaEngine:
+def _deserialised(plan: Path, data: bytes, trt: TensorRT) -> api.ICudaEngine:
     """The plan's engine. Code of the plan's own stays forbidden: `engine_host_code_allowed` is never set."""
     log = log_of(trt)
     log.words.clear()
-    engine = trt.Runtime(log).deserialize_cuda_engine(plan.read_bytes())
+    engine = trt.Runtime(log).deserialize_cuda_engine(data)
     if engine is None:
         raise ModelError(
             f"{plan}: TensorRT {trt.__version__} refuses it: {log.words.last()}",

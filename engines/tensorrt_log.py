@@ -8,6 +8,9 @@ from .libraries import TensorRT
 KEPT = 200
 """Messages; what matters is among the last few."""
 
+INCONSISTENT = "not self-consistent"
+"""From TensorRT's warning about a profile that the network's halvings do not divide; the plan it builds then fails."""
+
 _logs: dict[str, Any] = {}
 
 
@@ -16,9 +19,16 @@ class Words:
 
     def __init__(self) -> None:
         self.lines: deque[str] = deque(maxlen=KEPT)
+        self.inconsistent = ""  # the first that says so, however many come after it
 
     def clear(self) -> None:
         self.lines.clear()
+        self.inconsistent = ""
+
+    def add(self, message: str) -> None:
+        self.lines.append(message)
+        if INCONSISTENT in message:
+            self.inconsistent = self.inconsistent or message
 
     def find(self, text: str) -> str:
         """The first message that holds `text`, or ""."""
@@ -44,6 +54,6 @@ def _make(trt: TensorRT) -> Any:
 
         def log(self, severity: Any, message: str) -> None:
             if int(severity) <= int(trt.ILogger.Severity.WARNING):  # the lower, the worse
-                self.words.lines.append(message)
+                self.words.add(message)
 
     return Log()

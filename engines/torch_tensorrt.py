@@ -20,8 +20,14 @@ from .build import Count, Order, check_count
 from .export import EightBit, fold_batchnorm
 from .libraries import INSTALL, TORCH_TENSORRT
 from .machine import Machine
-from .plan import Profile, check_file, check_gpu, check_precision, check_version, read_sidecar
+from .plan import Profile, check_file, check_gpu, check_precision, check_version, read_sidecar, sidecar_of
 from .protocol import EngineInfo, Pixels
+
+ENGINE = "TorchTensorRTModule"
+"""The class of a compiled part."""
+
+IN_PYTORCH = "_run_on_gpu"
+"""In the name of a part that it does not compile."""
 
 
 def load_torch_tensorrt() -> Any:
@@ -35,10 +41,12 @@ def load_torch_tensorrt() -> Any:
         ) from error
 
 
-def compile_program(torchtrt: Any, model: LGNet, order: Order, path: Path, *, device: str = "cuda") -> Count:
-    """Compile `model` and save it to `path`; gives the count of its types.
+def compile_program(
+    torchtrt: Any, model: LGNet, order: Order, path: Path, *, device: str = "cuda"
+) -> tuple[Count, int]:
+    """Compile `model` and save it to `path`; gives the count of its types, and how many parts stay in PyTorch.
 
-    Raises ModelError: the module that was given to the compiler is not of the precision asked for.
+    Raises ModelError: what was given to the compiler is not of the precision asked for, or it cannot compile it.
     """
     folded = fold_batchnorm(model)
     network = EightBit(folded.half() if order.precision == "fp16" else folded).eval().to(device)
@@ -46,7 +54,21 @@ def compile_program(torchtrt: Any, model: LGNet, order: Order, path: Path, *, de
     count = count_program(program)
     check_count(path, count, order.precision)
     inputs = [_input(torchtrt, name, order.profile) for name in (IMAGE, MASK)]
-    compiled = torchtrt.dynamo.compile(
+    try:
+        compiled = _compiled(torchtrt, program, order, inputs)
+        torchtrt.save(compiled, str(path), output_format="exported_program", arg_inputs=inputs)
+    except Exception as error:  # of PyTorch, of Torch-TensorRT or of TensorRT
+        raise ModelError(
+            f"{path.name}: torch-tensorrt cannot compile it: {str(error).partition(chr(10))[0]}",
+            mend="the same network as a plan: lgnet build-engine WEIGHTS --backend tensorrt",
+        ) from error
+    if not any(type(module).__name__ == ENGINE for module in compiled.modules()):
+        raise ModelError(f"{path.name}: torch-tensorrt compiled nothing of it", mend="build it with --backend tensorrt")
+    return count, sum(IN_PYTORCH in name for name, _ in compiled.named_children())
+
+
+def _compiled(torchtrt: Any, program: Any, order: Order, inputs: list[Any]) -> Any:
+    return torchtrt.dynamo.compile(
         program,
         arg_inputs=inputs,
         assume_dynamic_shape_support=True,
@@ -55,8 +77,6 @@ def compile_program(torchtrt: Any, model: LGNet, order: Order, path: Path, *, de
         use_fp32_acc=True,  # half products add up in float32, as they do in TensorRT's own convolutions
         immutable_weights=True,
     )
-    torchtrt.save(compiled, str(path), output_format="exported_program", arg_inputs=inputs)
-    return count
 
 
 class TorchTensorRtEngine:
@@ -66,6 +86,12 @@ class TorchTensorRtEngine:
         self, path: Path, machine: Machine, torchtrt: Any, *, trust: bool = False, device: str = "cuda"
     ) -> None:
         """Check against the sidecar, and load by `torchtrt`, the module. Raises ModelError, MissingBackend."""
+        if not sidecar_of(path).exists():
+            raise ModelError(
+                f"{path}: its sidecar {sidecar_of(path).name} is not beside it, and the program does not say itself "
+                "what it takes",
+                mend=f"copy it beside it, or build it anew: lgnet build-engine WEIGHTS --backend {TORCH_TENSORRT}",
+            )
         sidecar = read_sidecar(path)
         check_precision(path, sidecar)
         if not trust:
@@ -89,10 +115,12 @@ class TorchTensorRtEngine:
             sizes=sidecar.profile.sizes,
             max_pixels=sidecar.profile.side[2] ** 2,
             weights_sha256=sidecar.weights_sha256,
+            side=sidecar.profile.side[0],
         )
 
     @torch.inference_mode()
     def fill(self, image: Pixels, mask: Pixels) -> Pixels:
+        self._profile.check_shape(*mask.shape[1:])
         most = self._profile.batch[2]
         parts = [self._part(image[i : i + most], mask[i : i + most]) for i in range(0, len(image), most)]
         return np.concatenate(parts)

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 from lgnet_cli.model import LGNet
 from lgnet_cli.model.layers import Attention, attention_inputs
 
-TURING = "75"
-
 SMALLEST = 1e-30
 """Of a query's largest feature, so that a query of zeros divides by more than zero."""
 

@@ -50,14 +50,10 @@ def replacing(path: Path) -> Iterator[Path]:
     descriptor, temporary = _create_beside(path)
     mode = os.fstat(descriptor).st_mode
     os.close(descriptor)
-    try:
+    with _renamed(temporary, path):
         yield temporary
         temporary.chmod(mode)  # safetensors makes the file anew, for its owner alone
         _sync(temporary)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_bytes(path: Path, data: bytes | memoryview, *, parents: bool = False) -> None:
@@ -75,11 +71,17 @@ def write_bytes(path: Path, data: bytes | memoryview, *, parents: bool = False) 
             raise
         make_folder(path.parent)
         descriptor, temporary = _create_beside(path)
+    with _renamed(temporary, path), open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+
+
+@contextmanager
+def _renamed(temporary: Path, path: Path) -> Iterator[None]:
+    """Rename when the block ends well; else leave nothing."""
     try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
+        yield
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .atomic import write_bytes
-from .engines.protocol import Engine
+from .engines.protocol import Engine, EngineInfo
 from .errors import EngineError, FileError, LgnetError
 from .imaging.crops import MARGIN, Crop, HdMode, cut, plan, put
 from .imaging.files import MAX_PIXELS, decode, encode
@@ -117,7 +117,7 @@ def run(
             else:
                 yield work
 
-    read = in_order(pool, lambda work: _guarded(_read, work, settings, engine.info.max_pixels), todo())
+    read = in_order(pool, lambda work: _guarded(_read, work, settings, engine.info), todo())
     filled = _filled(engine, read, settings.batch, summary)
     try:
         # What is encoded goes to the disk at once, whatever this thread is waiting for.
@@ -173,7 +173,7 @@ def _record_failure(work: Work, error: Exception) -> None:
     work.trace = "".join(traceback.format_exception(error))
 
 
-def _read(work: Work, settings: Settings, max_pixels: int) -> None:
+def _read(work: Work, settings: Settings, engine: EngineInfo) -> None:
     """Decode image and mask, and cut the crops."""
     data = read_whole(work.pair.image, file_limit(settings.max_pixels))
     picture = decode(data, work.pair.image, settings.max_pixels)
@@ -183,9 +183,9 @@ def _read(work: Work, settings: Settings, max_pixels: int) -> None:
     if not hole.any() and settings.format in (None, picture.format):
         work.data = data
     del data  # a large PNG's are worth having back before the holes are planned
-    work.crops = plan(hole, mode=settings.mode, margin=settings.margin, merge=settings.merge)
+    work.crops = plan(hole, mode=settings.mode, margin=settings.margin, size=engine.side, merge=settings.merge)
     work.record.crops = len(work.crops)
-    if any(crop.size[0] * crop.size[1] > max_pixels for crop in work.crops):
+    if any(crop.size[0] * crop.size[1] > engine.max_pixels for crop in work.crops):
         raise FileError(
             f"{work.pair.image}: {picture.width} x {picture.height} is more than this engine fills at once",
             mend="fill it through crops: --hd crop",

@@ -75,7 +75,7 @@ class Session:
         """
         hole = _hole(image, mask)
         picture = _picture(image)
-        crops = plan(hole, mode=hd, margin=crop_margin, merge=merge_crops)
+        crops = plan(hole, mode=hd, margin=crop_margin, size=self.info.side, merge=merge_crops)
         if any(crop.size[0] * crop.size[1] > self.info.max_pixels for crop in crops):
             raise UsageError(f"{picture.width} x {picture.height} is more than this engine fills at once: hd='crop'")
         for crop in crops:

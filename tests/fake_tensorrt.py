@@ -106,6 +106,7 @@ class FakeDriver:
         self.events: list[tuple[str, int]] = []
         self.fails: set[str] = set()
         self.detached = False
+        self.allocations = 1000  # that there is memory for
         self._local = threading.local()
 
     def stack(self) -> list[Context]:
@@ -133,7 +134,7 @@ class FakeDriver:
 
     def mem_alloc(self, bytes: int) -> Allocation:
         self.need_context()
-        if "mem_alloc" in self.fails:
+        if len(self.memory) >= self.allocations:
             raise CudaError("cuMemAlloc failed: out of memory")
         address = 4096 * (len(self.memory) + 1)
         self.memory[address] = np.full(bytes, POISON, np.uint8)

@@ -1,6 +1,7 @@
 """The batch with an engine that paints: order, batches, faults, resume."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -59,6 +60,14 @@ def test_batches_are_filled_across_images(folders: Folders, tmp_path: Path, batc
     _, _, engine = fill(plan(images, masks, out), out, batch=batch)
     assert [shape[0] for shape in engine.calls] == {1: [1] * 6, 2: [2] * 3, 4: [4, 2], 16: [6]}[batch]
     assert len(list(out.glob("*.png"))) == 6
+
+
+def test_crops_are_made_to_the_side_of_the_engine(tmp_path: Path, folders: Folders) -> None:
+    images, masks = folders(2)
+    engine = PaintEngine()
+    engine.info = replace(engine.info, sizes="512", side=512)
+    fill(plan(images, masks, tmp_path / "out"), tmp_path / "out", engine)
+    assert engine.calls == [(1, 512, 512, 3)] * 2
 
 
 def test_images_of_different_shapes_are_not_batched_together(tmp_path: Path, folders: Folders) -> None:

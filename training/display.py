@@ -2,10 +2,14 @@
 
 import sys
 import time
+from collections import defaultdict
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+SHOWN = {"valid": "l1", "hole": "l1", "perceptual": "perceptual", "style": "style", "tv": "tv"}
+ORDER = {name: i for i, name in enumerate(("loss", "l1", "perceptual", "style", "tv", "adversarial", "judge"))}
 
 
 class Display:
@@ -46,8 +50,13 @@ class Display:
         self.since, self.waited, self.steps = time.perf_counter(), 0.0, 0
         return measured
 
-    def say(self, step: int, loss: float, rate: float, wait: float) -> None:
-        said = f"loss {loss:.4f}  {rate:.2f} images/s  data wait {wait:.1%}"
+    def say(self, step: int, losses: dict[str, float], rate: float, wait: float) -> None:
+        """`losses`: terms by name, "hole_G" for one of a stage; shown are the sums over stages."""
+        sums: dict[str, float] = defaultdict(float)
+        for name, value in losses.items():
+            sums[SHOWN.get(name.partition("_")[0], name)] += value
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in sorted(sums.items(), key=lambda s: ORDER[s[0]]))
+        said = f"{shown}  {rate:.2f} images/s  data wait {wait:.1%}"
         self.progress.update(self.task, said=said)
         if not self.live:
             self.note(f"step {step}/{self.total}  {said}")

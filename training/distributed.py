@@ -86,6 +86,19 @@ def parallel(module: nn.Module, ranks: Ranks) -> nn.Module:
         return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
 
 
+def with_shared_statistics(model: nn.Module, ranks: Ranks) -> nn.Module:
+    """`model`, its BatchNorms now over the batches of all processes; parameters and names stay. CUDA only.
+
+    Raises UsageError on a CPU, where PyTorch has no such layer.
+    """
+    if ranks.device.type != "cuda":
+        raise UsageError("sync_batchnorm: PyTorch shares BatchNorm's statistics between GPUs alone")
+    if ranks.world == 1:
+        return model
+    shared: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    return shared
+
+
 @contextmanager
 def unsynchronised(module: nn.Module, wanted: bool) -> Iterator[None]:
     """While gradients are only accumulated, processes need not exchange them."""

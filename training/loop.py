@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,10 +20,10 @@ from lgnet_cli.model.checkpoint import save_published
 from lgnet_cli.weights.header import sha256
 
 from . import losses
-from .config import Config, to_toml
+from .config import LAST, Config, to_toml
 from .data import Numbers, Photos, loader
 from .display import Display
-from .distributed import Ranks, parallel, started, unsynchronised
+from .distributed import Ranks, parallel, started, unsynchronised, with_shared_statistics
 from .evaluate import ValidationSet, as_network_input, grid, validate, validation_set
 from .records import Records
 from .setup import arithmetic, feature_network, fresh_state, keep_memory
@@ -64,12 +64,15 @@ def train(config: Config, job: Job) -> None:
             config.epochs * len(images) / (config.batch * config.accumulate * ranks.world)
         )
         held = _held(config, len(images)) if ranks.first else None
-        state = fresh_state(config, job.init, device)
+        state = fresh_state(config, job.init, device, len(images), ranks.world)
+        config = replace(config, width=state.model.width)
         if job.resume:
             load_state(state, job.run, device)
         features = feature_network(config, job.weights_dir, device)
         precision, layout = arithmetic(config, device)
         state.model.to(memory_format=layout)  # type: ignore[call-overload]
+        if config.sync_batchnorm:
+            state.model = with_shared_statistics(state.model, ranks)  # type: ignore[assignment]
         network = parallel(torch.compile(state.model) if config.compile else state.model, ranks)  # type: ignore[arg-type]
         judge = parallel(state.judge, ranks) if state.judge else None
         provenance = _provenance(config, job, len(images), ranks)
@@ -79,14 +82,15 @@ def train(config: Config, job: Job) -> None:
         log_every = min(config.log_every, max(1, total // 20))
         numbers = Numbers(state.step, total, config.batch, config.accumulate, ranks.rank, ranks.world)
         batches = iter(loader(Photos(config, images, masks), numbers, job.workers, pin=device.type == "cuda"))
-        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
+        since: dict[str, list[Tensor]] = defaultdict(list)  # each term's values since the last line of the record
         parameters = list(state.model.parameters())
-        stopped = False
+        saved, stopped = state.step if job.resume else None, False
 
         images_a_step = config.batch * config.accumulate * ranks.world
         with Display(state.step, total, images_a_step, quiet=job.quiet or not ranks.first) as display:
             if records and held and state.step == 0:
                 _validate(config, job, state, held, records, display, device, provenance)
+                display.measure()  # the first rate is that of training
             state.model.train()
 
             while state.step < total and not stopped:
@@ -96,7 +100,7 @@ def train(config: Config, job: Job) -> None:
                     for group in optimiser.param_groups:
                         group["lr"] = learning_rate(config, state.step, total)
                 textured = state.step >= config.texture_from * total
-                waited = 0.0
+                waited, names, losses_of_parts = 0.0, [], []
 
                 for part in range(config.accumulate):
                     asked = time.perf_counter()
@@ -123,7 +127,7 @@ def train(config: Config, job: Job) -> None:
                             if not accumulating:
                                 state.scaler.step(state.judge_optimiser)
                             state.judge.requires_grad_(False)  # type: ignore[union-attr]
-                            sums["judge"] += judged.detach()
+                            since["judge"].append(judged.detach())
 
                         terms = losses.inpainting(
                             config,
@@ -138,11 +142,13 @@ def train(config: Config, job: Job) -> None:
                     with unsynchronised(network, accumulating):
                         state.scaler.scale(loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
                     for name, term in (terms | {"loss": loss}).items():
-                        sums[name] += term.detach().float()
+                        since[name].append(term.detach().float())
+                    names.append(batch.name)
+                    losses_of_parts.append(loss.detach())
 
                 state.scaler.unscale_(state.optimiser)
                 norm = nn.utils.clip_grad_norm_(parameters, config.clip_gradient or math.inf)
-                _check_finite(loss, norm, state, batch.name, go_on)
+                _check_finite(torch.stack(losses_of_parts).sum(), norm, state, "\n".join(names), job.run, saved)
                 state.scaler.step(state.optimiser)
                 state.scaler.update()
                 state.step += 1
@@ -151,10 +157,10 @@ def train(config: Config, job: Job) -> None:
 
                 stopped = ranks.any(bool(stop))
                 if state.step % log_every == 0:
-                    means = {k: float(ranks.mean(v)) / (log_every * config.accumulate) for k, v in sums.items()}
-                    sums.clear()
+                    means = {name: float(ranks.mean(torch.stack(values).mean())) for name, values in since.items()}
+                    since.clear()
                     rate, wait = display.measure()
-                    display.say(state.step, means["loss"], rate, wait)
+                    display.say(state.step, means, rate, wait)
                     if records:
                         lr = learning_rate(config, state.step - 1, total)
                         records.write(state.step, losses=means, lr=lr, images_per_s=rate, data_wait=wait)
@@ -165,6 +171,7 @@ def train(config: Config, job: Job) -> None:
                     display.measure()  # the next rate is that of training
                 if ranks.first and (last or stopped or state.step % config.save_every == 0):
                     save_state(state, job.run, provenance)
+                    saved = state.step
 
             if records:
                 records.close()
@@ -216,16 +223,19 @@ def _keep_best(config: Config, run: Path, state: State, psnr: float, provenance:
     state.best = tuple(ranked[: config.keep_best])
 
 
-def _check_finite(loss: Tensor, norm: Tensor, state: State, files: str, go_on: str) -> None:
+def _check_finite(loss: Tensor, norm: Tensor, state: State, files: str, run: Path, saved: int | None) -> None:
     """With a loss scaler a gradient may overflow: the scaler leaves that step out and halves its scale."""
     scaled = state.scaler.is_enabled() and state.scaler.get_scale() >= 1
     if torch.isfinite(loss) and (torch.isfinite(norm) or scaled):
         return
     what = "gradient" if torch.isfinite(loss) else "loss"
+    good = f"{run / LAST} is good, of step {saved}" if saved is not None else "no checkpoint was saved before it"
+    edit = f"then, from that checkpoint: lgnet train --resume -o {run}" if saved is not None else "in a new run"
     raise TrainingStopped(
-        f"step {state.step + 1}: the {what} is not finite (loss {float(loss)}, gradient norm {float(norm)}); the batch "
-        f"was:\n  " + files.replace("\n", "\n  "),
-        mend=f"{go_on}\n  a lower learning_rate, clip_gradient or precision = fp32 may help",
+        f"step {state.step + 1}: the {what} is not finite (loss {float(loss)}, gradient norm {float(norm)}); {good}; "
+        f"the batch was:\n  " + files.replace("\n", "\n  "),
+        mend=f"it would happen again: lower learning_rate, set clip_gradient, or precision = fp32 in "
+        f"{run / 'config.toml'}; {edit}",
     )
 
 

@@ -24,7 +24,7 @@ def run(
             raise UsageError(
                 f"{out}: holds a run", mend=f"go on with it: lgnet train --resume -o {out}  (or name another folder)"
             )
-        config = _absolute(_with_width_of(init, from_options(preset, file, given)))
+        config = _absolute(from_options(preset, file, given))
     if not config.images:
         raise UsageError("no images to train on", mend="name them: --images FOLDER")
     out.mkdir(parents=True, exist_ok=True)
@@ -43,15 +43,6 @@ def _resumed(out: Path, file: Path | None, given: dict[str, Any], init: Path | N
     if file or given or init:
         raise UsageError("--resume takes every setting from the run's config.toml", mend="leave the other options out")
     return checked(Config(**read_toml(out / "config.toml")))
-
-
-def _with_width_of(init: Path | None, config: Config) -> Config:
-    """Weights to start from decide the width."""
-    if init is None or init.suffix != ".safetensors":
-        return config
-    from lgnet_cli.weights.header import read_header
-
-    return replace(config, width=read_header(init).width)
 
 
 def _absolute(config: Config) -> Config:

@@ -31,8 +31,8 @@ def keep_memory() -> None:
             mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def fresh_state(config: Config, init: Path | None, device: torch.device) -> State:
-    """A run's state before its first step."""
+def fresh_state(config: Config, init: Path | None, device: torch.device, images: int, processes: int) -> State:
+    """A run's state before its first step. Weights to start from decide the width."""
     torch.manual_seed(config.seed)
     if init:
         model = load(init) if init.suffix == ".safetensors" else load_published(init)
@@ -48,6 +48,8 @@ def fresh_state(config: Config, init: Path | None, device: torch.device) -> Stat
         _adam(config, model),
         _adam(config, judge) if judge else None,
         torch.amp.GradScaler(device.type, enabled=config.precision == "fp16"),
+        images,
+        processes,
     )
 
 

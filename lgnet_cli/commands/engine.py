@@ -16,6 +16,12 @@ class Backend(str, Enum):
     onnx = "onnx"
 
 
+class GpuBackend(str, Enum):
+    tensorrt = "tensorrt"
+    tensorrt_rtx = "tensorrt-rtx"
+    torch_tensorrt = "torch-tensorrt"
+
+
 def build_engine(
     weights: Annotated[
         Path | None,
@@ -61,7 +67,7 @@ def doctor(
         bool, typer.Option("--gpu-check", help="Build, verify and time an engine on this machine's GPU.")
     ] = False,
     weights: Annotated[Path | None, typer.Option(help="For --gpu-check; the model that ships if left out.")] = None,
-    backend: Annotated[Backend | None, typer.Option(help="For --gpu-check; as for build-engine.")] = None,
+    backend: Annotated[GpuBackend | None, typer.Option(help="For --gpu-check; as for build-engine.")] = None,
     report: Annotated[Path, typer.Option("-o", "--out", help="The report of --gpu-check.")] = Path("lgnet-gpu.json"),
     verbose: Verbose = False,
 ) -> None:

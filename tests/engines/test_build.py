@@ -1,5 +1,7 @@
 """Real builds by TensorRT-RTX, which needs no GPU; and, on the fake builder, what only a GPU's TensorRT would do."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +11,12 @@ import torch
 from fake_tensorrt import FakeDriver, FakeTensorRT
 from onnx import TensorProto, helper
 
-from lgnet_cli.engines.build import CAPABILITIES, Built, Count, Order, build_plan, check_count
+from lgnet_cli.engines.build import Built, Count, Order, build_plan, check_count
 from lgnet_cli.engines.export import export_onnx
-from lgnet_cli.engines.libraries import TENSORRT_RTX, TensorRT, load_tensorrt
-from lgnet_cli.engines.plan import Profile, parse_profile
+from lgnet_cli.engines.libraries import CAPABILITIES, TENSORRT_RTX, TensorRT, load_tensorrt
+from lgnet_cli.engines.plan import Profile, parse_profile, read_sidecar
 from lgnet_cli.errors import ModelError, UsageError
-from lgnet_cli.model import LGNet, load
+from lgnet_cli.model import LGNet, load, save
 from lgnet_cli.weights import DEFAULT_WEIGHTS
 
 
@@ -90,6 +92,13 @@ def test_turing_takes_a_graph_of_its_own_and_no_other(rtx: TensorRT, half_graph:
         built(rtx, half_graph, half(sm=("75", "89")))
 
 
+def test_a_warning_that_is_an_error_is_not_lost_among_others(full_graph: Path) -> None:
+    trt = FakeTensorRT(FakeDriver())
+    trt.says = ["the profile is not self-consistent: 3 does not divide", *(f"warning {i}" for i in range(300))]
+    with pytest.raises(UsageError, match="3 does not divide"):
+        build_plan(trt, full_graph, Order("fp32", parse_profile("1", "256")), Heard())  # type: ignore[arg-type]
+
+
 def graph_of(folder: Path, nodes: list[onnx.NodeProto], *stored: onnx.TensorProto) -> Path:
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 256, 256, 3])
     mask = helper.make_tensor_value_info("mask", TensorProto.UINT8, ["n", 256, 256])
@@ -119,12 +128,20 @@ def test_no_graph_at_all(rtx: TensorRT, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_papers_width(rtx: TensorRT, tmp_path: Path) -> None:
+def test_the_papers_width(tmp_path: Path) -> None:
+    """By the command, from weights to a plan with its sidecar."""
     torch.manual_seed(0)
-    export_onnx(LGNet(64).eval(), tmp_path / "w64.onnx", precision="fp16", size=256, slices=1, windows=False)
-    result = built(rtx, tmp_path / "w64.onnx", half("1,8,16", sm=("80", "86", "89", "120", "121")))
-    assert (result.count.half, result.count.floating) == (154, 222)
-    assert result.plan.nbytes > 2 * 114e6  # 114.97 M parameters in half
+    save(LGNet(64).eval(), tmp_path / "w64.safetensors", {})
+    command = [Path(sys.executable).with_name("lgnet"), "build-engine", "w64.safetensors", "--fp16", "-o", "w64.plan"]
+    done = subprocess.run(
+        [*command, "--backend", "tensorrt-rtx"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "154 of 222 floating-point tensors in half" in done.stderr
+    assert "against the FP32 PyTorch model: 16 crops of the example photos" in done.stderr
+    sidecar = read_sidecar(tmp_path / "w64.plan")
+    assert sidecar.plan_bytes > 2 * 114e6  # 114.97 M parameters in half
+    assert sidecar.weights == "w64.safetensors"
 
 
 @pytest.mark.parametrize(

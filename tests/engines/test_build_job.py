@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from lgnet_cli.engines.build_job import BuildJob, run_build
 from lgnet_cli.engines.cache import built_once
 from lgnet_cli.engines.cost import cost_of
 from lgnet_cli.engines.doctor import gpu_check, inventory
+from lgnet_cli.engines.libraries import TensorRT
 from lgnet_cli.engines.plan import read_sidecar, sidecar_of
 from lgnet_cli.engines.tensorrt import open_plan
 from lgnet_cli.engines.verify import Verdict, compare, crops
-from lgnet_cli.errors import LgnetError, MissingBackend, ModelError, UsageError
+from lgnet_cli.errors import EngineError, LgnetError, MissingBackend, ModelError, UsageError
 from lgnet_cli.weights import DEFAULT_GRAPH
 
 Said = tuple[Console, io.StringIO]
@@ -137,7 +139,13 @@ def test_graphs_are_written_for_others_and_no_verify_is_heeded(
             "no float32 matrices on Turing",
         ),
         (BuildJob(backend="nothing"), UsageError, "there are: tensorrt, tensorrt-rtx, torch-tensorrt, onnx"),
+        (BuildJob(backend="tensorrt-rtx", capabilities=""), UsageError, "--sm : expected some of 75,80"),
+        (BuildJob(batch="1,8,1024", size="256..1024"), UsageError, "14 GiB of pictures at once"),
+        (BuildJob(out=Path("x.onnx")), UsageError, r"told by its suffix(.|\n)*call it x\.plan"),
+        (BuildJob(out=Path("no/such/x.plan")), UsageError, r"no/such/x\.plan: cannot be written there"),
+        (BuildJob(timing_cache=Path("/")), UsageError, "/: cannot be written there"),
         (BuildJob(Path("none.onnx")), ModelError, "none.onnx: cannot be read as ONNX"),
+        (BuildJob(Path("none.safetensors")), ModelError, "none.safetensors: cannot be read: No such file"),
         (BuildJob(DEFAULT_GRAPH), UsageError, "lgnet-w16.onnx: a graph for CPUs"),
         (BuildJob(Path("none")), ModelError, "a published model is three files"),
     ],
@@ -148,6 +156,31 @@ def test_what_cannot_be_is_refused_before_a_builder_starts(
     with pytest.raises(error, match=words):
         run_build(job, fake_machine(trt), said[0])
     assert trt.config is None
+
+
+def test_a_graph_of_another_precision_does_not_pass(tiny: Path, trt: FakeTensorRT, said: Said, tmp_path: Path) -> None:
+    for backend in ("onnx", "tensorrt"):
+        job = BuildJob(tiny, precision="fp32", backend=backend)
+        with pytest.raises(UsageError, match=r"its convolutions are fp16, not fp32(.|\n)*--fp16"):
+            run_build(job, fake_machine(trt), said[0])
+    model = onnx.load(tiny)
+    far = model.graph.initializer[0]
+    far.data_location = TensorProto.EXTERNAL
+    far.external_data.add(key="location", value="/etc/hostname")
+    (tmp_path / "far.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="reads weights out of other files"):
+        run_build(BuildJob(tmp_path / "far.onnx", out=tmp_path / "x.plan"), fake_machine(trt), said[0])
+
+
+def test_tensorrt_that_does_not_load_is_not_taken(tiny: Path, trt: FakeTensorRT, said: Said, tmp_path: Path) -> None:
+    def tensorrt(flavour: str) -> TensorRT:
+        if flavour == "tensorrt":
+            raise MissingBackend("tensorrt cannot be used here: libnvinfer.so.11: cannot open")
+        return trt  # type: ignore[return-value]
+
+    machine = replace(fake_machine(trt), tensorrt=tensorrt)
+    run_build(BuildJob(tiny, out=tmp_path / "t.plan", verify=False), machine, said[0])
+    assert "back end: tensorrt-rtx, ahead of time: tensorrt cannot be used here: libnvinfer" in said[1].getvalue()
 
 
 def test_what_needs_a_gpu_says_so(tiny: Path, trt: FakeTensorRT, said: Said) -> None:
@@ -172,6 +205,9 @@ def test_the_cache_builds_once_for_weights_gpu_and_version(tiny: Path, said: Sai
     assert first.stat().st_mtime_ns == made
     assert built("99.2") != first
     assert {p.suffix for p in tmp_path.glob("*.plan*")} == {".plan", ".json", ".lock"}
+    whole = first.read_bytes()
+    first.write_bytes(whole[:-1])
+    assert built("99.1").read_bytes() == whole
     with pytest.raises(MissingBackend, match="no GPU here"):
         built_once("tensorrt", tiny, tmp_path, fake_machine(gpu=False))
 
@@ -192,6 +228,15 @@ def test_gpu_check_writes_a_report_also_when_it_fails(
     with pytest.raises(ModelError, match="differs from the model"):
         gpu_check(fake_machine(trt), tiny, None, report, said[0], runs=2)
     assert "differs from the model" in json.loads(report.read_text())["error"]
+    trt.driver.detached = False
+    trt.driver.fails.add("memcpy_dtoh_async")
+    with pytest.raises(EngineError):
+        gpu_check(fake_machine(trt), tiny, None, report, said[0], runs=2)
+    assert "illegal memory access" in json.loads(report.read_text())["error"]
+    trt.config = None
+    with pytest.raises(MissingBackend, match="pycuda"):
+        gpu_check(fake_machine(trt, missing=("pycuda",)), tiny, None, report, said[0], runs=2)
+    assert trt.config is None  # nothing was built for it
     with pytest.raises(MissingBackend, match="no GPU here"):
         gpu_check(fake_machine(gpu=False), tiny, None, report, said[0], runs=2)
     assert "no GPU here" in json.loads(report.read_text())["error"]
@@ -232,7 +277,15 @@ def test_a_verdict_sees_noise_nan_and_touched_pixels() -> None:
     def nan(a: np.ndarray) -> None:
         a[3][masks[3] > 0] = 0
 
-    assert (verdict(nan).blank, verdict(nan).good) == (1, False)
+    assert verdict(nan).nan == int((theirs[3][masks[3] > 0] >= 64).sum()) > 0
+    assert not verdict(nan).good
+
+    def one_nan(a: np.ndarray) -> None:
+        row, column = np.argwhere((masks[3] > 0) & (theirs[3].min(axis=-1) >= 64))[0]
+        a[3, row, column] = 0
+
+    assert verdict(one_nan).psnr > 45
+    assert (verdict(one_nan).nan, verdict(one_nan).good) == (3, False)
 
     def touched(a: np.ndarray) -> None:
         a[2][masks[2] == 0] ^= 1

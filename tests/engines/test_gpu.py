@@ -1,5 +1,6 @@
 """On a real NVIDIA GPU: `pytest -m gpu`. Skipped, with the reason, where there is none."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -8,12 +9,15 @@ import pytest
 from rich.console import Console
 
 from lgnet_cli.engines.build_job import BuildJob, run_build
+from lgnet_cli.engines.cache import built_once
+from lgnet_cli.engines.doctor import gpu_check
 from lgnet_cli.engines.libraries import PYCUDA, TENSORRT, TENSORRT_RTX, TORCH_TENSORRT, installed
 from lgnet_cli.engines.machine import this_machine
 from lgnet_cli.engines.select import choose, open_engine
 from lgnet_cli.engines.source import open_source, reference
 from lgnet_cli.engines.verify import crops, hold
 from lgnet_cli.errors import ModelError
+from lgnet_cli.weights import DEFAULT_WEIGHTS
 
 MACHINE = this_machine()
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(MACHINE.gpu is None, reason="no NVIDIA driver or GPU here")]
@@ -44,6 +48,31 @@ def test_it_agrees_with_the_model_at_every_batch(engine_file: Path) -> None:
         np.testing.assert_array_equal(part[masks[:count] == 0], images[:count][masks[:count] == 0])
     engine.close()
     engine.close()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_float32_and_several_sizes(way: str, tmp_path: Path) -> None:
+    out = tmp_path / ("e.pt2" if way == TORCH_TENSORRT else "e.plan")
+    job = BuildJob(backend=way, precision="fp32", out=out, batch="1,2,4", size="256..512", verify=True)
+    engine = open_engine(choose("auto", run_build(job, MACHINE, Console())), engine=out)
+    for side in (256, 512):
+        assert hold(engine.fill, reference(open_source(None)), side).good
+    engine.close()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_engine_is_built_once_into_the_cache(way: str, tmp_path: Path) -> None:
+    first = built_once(way, DEFAULT_WEIGHTS, tmp_path, MACHINE)
+    made = first.stat().st_mtime_ns
+    assert built_once(way, DEFAULT_WEIGHTS, tmp_path, MACHINE) == first
+    assert first.stat().st_mtime_ns == made
+    open_engine(choose("auto", first), engine=first).close()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_doctor_checks_it(way: str, tmp_path: Path) -> None:
+    gpu_check(MACHINE, None, way, tmp_path / "report.json", Console())
+    assert json.loads((tmp_path / "report.json").read_text())["good"] is True
 
 
 def test_beside_torch_in_one_process(engine_file: Path) -> None:

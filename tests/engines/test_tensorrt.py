@@ -1,5 +1,8 @@
 """The runner on a device whose streams defer their work: order, overlap, padding, every error, threads, and the end."""
 
+import os
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from hashlib import sha256
@@ -15,6 +18,8 @@ from lgnet_cli.engines.plan import Sidecar, here, sidecar_of, write_plan
 from lgnet_cli.engines.protocol import Pixels
 from lgnet_cli.engines.tensorrt import TensorRtEngine, open_plan
 from lgnet_cli.errors import EngineError, MissingBackend, ModelError
+from lgnet_cli.weights import DEFAULT_WEIGHTS
+from lgnet_cli.weights.header import sha256 as file_sha256
 
 SIDE = 256
 
@@ -130,7 +135,7 @@ def test_other_sizes_within_the_profile_and_outside_it(trt: FakeTensorRT, tmp_pa
         image, mask = pictures(5, *size)
         np.testing.assert_array_equal(engine.fill(image, mask), paint(image, mask))
     for size in ((768, 256), (256, 300)):
-        with pytest.raises(EngineError, match=r"not within this plan's profile, 256\.\.512(.|\n)*build-engine"):
+        with pytest.raises(EngineError, match=r"not within this engine's profile, 256\.\.512(.|\n)*build-engine"):
             engine.fill(*pictures(1, *size))
     image, mask = pictures(1)
     np.testing.assert_array_equal(engine.fill(image, mask), paint(image, mask))
@@ -195,6 +200,17 @@ def test_a_failed_load_gives_everything_back(trt: FakeTensorRT, tmp_path: Path) 
     assert not trt.driver.memory
 
 
+@pytest.mark.parametrize("allocation", range(1, 7))
+def test_a_device_without_memory_is_named_and_gives_everything_back(
+    trt: FakeTensorRT, tmp_path: Path, allocation: int
+) -> None:
+    trt.driver.allocations = allocation - 1
+    with pytest.raises(ModelError, match=r"no memory for its buffers: cuMemAlloc failed(.|\n)*smaller --batch"):
+        open_plan(written(tmp_path), fake_machine(trt))
+    assert trt.driver.detached
+    assert not trt.driver.memory
+
+
 LOAD_ERRORS = {
     "other version": ({"version": "10.3"}, r"built by tensorrt 10\.3; here is 99\.1"),
     "other system": ({"platform": "windows-amd64"}, "built on windows-amd64"),
@@ -220,6 +236,19 @@ def test_each_load_error_has_its_words_and_its_command_and_nothing_is_deserialis
     assert trt.deserialized == 0
 
 
+def test_the_command_that_builds_anew_can_be_typed(tmp_path: Path) -> None:
+    plan = tmp_path / "my plan.plan"
+    rtx = described(b"", flavour="tensorrt-rtx", compute_capabilities=["7.5", "8.9"])
+    assert "places2.safetensors --fp16 --backend tensorrt-rtx --batch 1,2,4 --size 256 --sm 75,89" in rtx.rebuild(plan)
+    assert rtx.rebuild(plan).endswith(f"-o '{plan}'")
+    shipped = described(b"", weights="lgnet-w16.safetensors", weights_sha256=file_sha256(DEFAULT_WEIGHTS))
+    assert shipped.rebuild(plan).startswith("lgnet build-engine --fp16 --backend tensorrt ")
+    with pytest.raises(ModelError, match=r"--backend tensorrt-rtx .*--sm 120 "):
+        plans.check_gpu(plan, rtx, "RTX 5090", "12.0")
+    with pytest.raises(ModelError, match=r"--backend tensorrt --batch"):  # TensorRT-RTX does not build for an H100
+        plans.check_gpu(plan, rtx, "H100", "9.0")
+
+
 def test_a_plan_without_its_sidecar_is_refused_unless_its_owner_trusts_it(trt: FakeTensorRT, tmp_path: Path) -> None:
     path = written(tmp_path)
     sidecar_of(path).unlink()
@@ -227,7 +256,9 @@ def test_a_plan_without_its_sidecar_is_refused_unless_its_owner_trusts_it(trt: F
         open_plan(path, fake_machine(trt))
     assert trt.deserialized == 0
     image, mask = pictures(5)
-    np.testing.assert_array_equal(open_plan(path, fake_machine(trt), trust=True).fill(image, mask), paint(image, mask))
+    engine = open_plan(path, fake_machine(trt), trust=True, flavour="tensorrt-rtx")
+    np.testing.assert_array_equal(engine.fill(image, mask), paint(image, mask))
+    assert (engine.info.backend, engine.info.weights_sha256) == ("tensorrt-rtx", sha256(path.read_bytes()).hexdigest())
 
 
 def test_trust_covers_an_edited_plan_and_not_another_version(trt: FakeTensorRT, tmp_path: Path) -> None:
@@ -250,8 +281,8 @@ def test_missing_parts_are_named(trt: FakeTensorRT, tmp_path: Path) -> None:
     for missing in ("tensorrt", "pycuda"):
         with pytest.raises(MissingBackend, match=missing):
             open_plan(path, fake_machine(trt, missing=(missing,)))
-    with pytest.raises(MissingBackend, match="no GPU here"):
-        open_plan(path, fake_machine(trt, gpu=False))
+    with pytest.raises(MissingBackend, match="no NVIDIA driver or GPU is here"):
+        open_plan(path, fake_machine(trt, gpu=False, missing=("pycuda",)))
     trt.driver.fails.add("init")
     with pytest.raises(MissingBackend, match=r"no NVIDIA driver or device answers: cuInit failed(.|\n)*nvidia-smi"):
         initialised(trt.driver)  # type: ignore[arg-type]
@@ -262,6 +293,18 @@ def test_missing_parts_are_named(trt: FakeTensorRT, tmp_path: Path) -> None:
 def test_tensorrt_that_is_not_here_is_missed_by_name() -> None:
     with pytest.raises(MissingBackend, match=r"tensorrt cannot be used here(.|\n)*pip install 'lgnet\[tensorrt\]'"):
         load_tensorrt("tensorrt")
+
+
+def test_pycuda_without_a_driver_is_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "pycuda").mkdir()
+    (tmp_path / "pycuda" / "__init__.py").touch()
+    why = "libcuda.so.1: cannot open shared object file: No such file or directory"
+    (tmp_path / "pycuda" / "driver.py").write_text(f"raise ImportError({why!r})\n")
+    code = "from lgnet_cli.engines.libraries import load_driver; load_driver()"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert "no NVIDIA driver is here: libcuda.so.1" in done.stderr
+    assert "pip install" not in done.stderr
 
 
 @pytest.mark.skipif(installed("pycuda"), reason="pycuda is here")
@@ -284,6 +327,9 @@ def test_sidecars_from_anywhere_are_checked_before_they_are_believed(tmp_path: P
     for text, words in (
         ("", "not JSON"), ("[]", "not a sidecar"), ('{"format": "x"}', "not a sidecar"), ("[" * 50_000, "JSON|sidecar"),
         (good.replace('"plan_bytes": ', '"plan_bytes": -'), "wrong kind: plan_bytes"),
+        (good.replace('"fp16"', '"FP16"'), "wrong kind: precision"),
+        (good.replace('"tensorrt"', '"another"'), "wrong kind: flavour"),
+        (good.replace("Fake GPU", "\\u001b[2J"), "wrong kind: gpu"), (good.replace("Fake GPU", "x" * 300), "kind: gpu"),
         (good.replace('"batch"', '"butch"'), "wrong kind: batch"), (good + " " * plans.MAX_SIDECAR, "not a sidecar"),
     ):  # fmt: skip
         sidecar_of(path).write_text(text)

@@ -12,11 +12,19 @@ import torch
 from fake_tensorrt import fake_machine
 
 from lgnet_cli.engines.build import Order
-from lgnet_cli.engines.plan import Sidecar, here, parse_profile, write_plan
+from lgnet_cli.engines.plan import Sidecar, here, parse_profile, sidecar_of, write_plan
 from lgnet_cli.engines.torch import fill_with
 from lgnet_cli.engines.torch_tensorrt import TorchTensorRtEngine, compile_program
-from lgnet_cli.errors import ModelError
+from lgnet_cli.errors import EngineError, ModelError
 from lgnet_cli.model import LGNet
+
+
+class TorchTensorRTModule(torch.nn.Module):
+    """What is compiled is of a class of this name."""
+
+    def __init__(self, program: Any) -> None:
+        super().__init__()
+        self.program = program
 
 
 class StandIn:
@@ -26,6 +34,7 @@ class StandIn:
 
     def __init__(self) -> None:
         self.compiled: dict[str, Any] = {}
+        self.compiles = True
         self.dynamo = self
 
     def Input(self, **shape: Any) -> dict[str, Any]:  # noqa: N802
@@ -33,11 +42,13 @@ class StandIn:
 
     def compile(self, program: Any, **settings: Any) -> Any:
         self.compiled = settings
-        return program
+        part = TorchTensorRTModule(program) if self.compiles else torch.nn.Identity()
+        return torch.nn.ModuleDict({"_run_on_acc_0": part, "_run_on_gpu_1": torch.nn.Identity()})
 
     def save(self, module: Any, path: str, *, output_format: str, arg_inputs: list[Any]) -> None:
         assert output_format == "exported_program"
-        torch.export.save(module, path)
+        if self.compiles:
+            torch.export.save(module["_run_on_acc_0"].program, path)
 
     def load(self, path: str) -> Any:
         return torch.export.load(path)
@@ -52,7 +63,9 @@ def model() -> LGNet:
 @pytest.fixture(scope="module")
 def program(model: LGNet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StandIn, Sidecar]:
     path, stand_in = tmp_path_factory.mktemp("program") / "w2.pt2", StandIn()
-    count = compile_program(stand_in, model, Order("fp16", parse_profile("2,2,3", "256"), level=4), path, device="cpu")
+    order = Order("fp16", parse_profile("2,2,3", "256"), level=4)
+    count, left = compile_program(stand_in, model, order, path, device="cpu")
+    assert left == 1
     data = path.read_bytes()
     sidecar = Sidecar(
         plan_sha256=sha256(data).hexdigest(), plan_bytes=len(data), flavour="torch-tensorrt", version="99.1",
@@ -73,6 +86,13 @@ def test_settings_and_types_reach_the_compiler(program: tuple[Path, StandIn, Sid
     assert sidecar.half_tensors / (sidecar.half_tensors + sidecar.float_tensors) > 0.6
 
 
+def test_a_program_of_which_nothing_is_compiled_is_refused(model: LGNet, tmp_path: Path) -> None:
+    idle = StandIn()
+    idle.compiles = False
+    with pytest.raises(ModelError, match="compiled nothing of it"):
+        compile_program(idle, model, Order("fp16", parse_profile("1", "256")), tmp_path / "w2.pt2", device="cpu")
+
+
 def test_it_splits_and_pads_and_agrees_with_the_model(program: tuple[Path, StandIn, Sidecar], model: LGNet) -> None:
     path, stand_in, _ = program
     engine = TorchTensorRtEngine(path, fake_machine(), stand_in, device="cpu")
@@ -84,6 +104,8 @@ def test_it_splits_and_pads_and_agrees_with_the_model(program: tuple[Path, Stand
     np.testing.assert_array_equal(filled[mask == 0], image[mask == 0])
     off = np.abs(filled.astype(int) - fill_with(model)(image, mask))[mask > 0]
     assert off.mean() < 1  # half's rounding
+    with pytest.raises(EngineError, match="not within this engine's profile"):
+        engine.fill(np.zeros((1, 512, 512, 3), np.uint8), np.zeros((1, 512, 512), np.uint8))
     engine.close()
     engine.close()
 
@@ -103,3 +125,6 @@ def test_what_is_wrong_is_said_before_anything_is_loaded(
         write_plan(copy, change(path.read_bytes()), described)
         with pytest.raises(ModelError, match=words):
             TorchTensorRtEngine(copy, fake_machine(), stand_in, device="cpu")
+    sidecar_of(copy).unlink()
+    with pytest.raises(ModelError, match="does not say itself what it takes"):
+        TorchTensorRtEngine(copy, fake_machine(), stand_in, trust=True, device="cpu")

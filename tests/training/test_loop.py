@@ -16,11 +16,15 @@ import torch
 from safetensors.torch import load_file
 
 from lgnet_cli.engines.protocol import Pixels
-from lgnet_cli.model import load, load_published
+from lgnet_cli.errors import UsageError
+from lgnet_cli.model import LGNet, load, load_published
 from lgnet_cli.training.config import Config
+from lgnet_cli.training.distributed import Ranks, with_shared_statistics
 from lgnet_cli.training.loop import learning_rate
+from lgnet_cli.training.state import State, averaged
 from lgnet_cli.weights.header import read_header
 
+FIXTURE = Path(__file__).parent.parent / "fixtures" / "official_w8_256"
 LGNET = str(Path(sys.executable).with_name("lgnet"))
 TINY = [arg for pair in ("width=2", "batch=2", "val_count=2", "keep_best=1", "warmup=0", "ema=0.9", "texture_size=64")
         for arg in ("--set", pair)]  # fmt: skip
@@ -81,6 +85,11 @@ def test_a_newcomers_trial_gives_weights_pictures_and_curves(images: Path, tmp_p
         "inpaint", images / "0.png", mask, "-o", tmp_path / "f.png", "--weights", weights, "--backend", "torch"
     )
     assert filled.returncode == 0, filled.stderr
+    shipped = lgnet("weights", "export", weights, "-o", tmp_path / "shipped", "--name", "mine")
+    assert shipped.returncode == 0, shipped.stderr
+    graph = tmp_path / "shipped" / "mine.onnx"
+    again = lgnet("inpaint", images / "0.png", mask, "-o", tmp_path / "g.png", "--engine", graph)
+    assert again.returncode == 0, again.stderr
 
 
 @pytest.mark.slow
@@ -131,7 +140,46 @@ def test_a_loss_that_is_not_finite_stops_with_step_files_and_checkpoint(images: 
     assert done.returncode == 6, done.stderr
     assert "step 1: the" in done.stderr
     assert str(images) in done.stderr
-    assert f"--resume -o {run}" in done.stderr
+    assert "no checkpoint was saved before it" in done.stderr
+    assert str(run / "config.toml") in done.stderr
+
+
+def test_it_starts_from_published_weights_and_goes_on_with_the_same_images_alone(images: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    options = ["--init", FIXTURE, "--steps", 1, "--set", "val_count=2", "--set", "ema=0.9", *PLAIN]
+    done = train("--images", images, "-o", run, *options)
+    assert done.returncode == 0, done.stderr
+    assert "width = 8\n" in (run / "config.toml").read_text()
+    longer = (run / "config.toml").read_text().replace("steps = 1\n", "steps = 2\n")
+    (run / "config.toml").write_text(longer)
+    cv2.imwrite(str(images / "more.png"), cv2.imread(str(images / "0.png")))
+    refused = train("--resume", "-o", run)
+    assert (refused.returncode, "of a run with 6 images, and now there are 7" in refused.stderr) == (2, True)
+    (images / "more.png").unlink()
+    assert train("--resume", "-o", run).returncode == 0
+    assert read_header(run / "weights.safetensors").provenance["steps"] == "2"
+
+
+def test_batchnorm_over_processes_keeps_names_and_parameters() -> None:
+    model = LGNet(2)
+    names, parameters = list(model.state_dict()), list(model.parameters())
+    with pytest.raises(UsageError, match="between GPUs alone"):
+        with_shared_statistics(model, Ranks(0, 2, torch.device("cpu")))
+    shared = with_shared_statistics(model, Ranks(0, 2, torch.device("cuda")))
+    assert list(shared.state_dict()) == names
+    assert all(a is b for a, b in zip(shared.parameters(), parameters, strict=True))
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in shared.modules())
+
+
+def test_the_average_has_averaged_statistics() -> None:
+    model = LGNet(2)
+    state = State(model, averaged(model, 0.5), None, None, None, None, 1, 1, step=1000)  # type: ignore[arg-type]
+    for name, buffer in model.named_buffers():
+        buffer.fill_(4) if name.endswith("running_mean") else None
+    state.update_average(0.75)
+    means = [b for name, b in state.average.named_buffers() if name.endswith("running_mean")]
+    assert means
+    assert all(torch.equal(mean, torch.ones_like(mean)) for mean in means)
 
 
 @pytest.mark.parametrize(("arguments", "code", "said"), [
@@ -197,6 +245,20 @@ def test_two_processes_are_one_with_the_double_batch(images: Path, tmp_path: Pat
     assert curves[1] == pytest.approx(curves[2], rel=1e-3)
 
 
+@pytest.mark.slow
+def test_two_processes_train_texture_too(images: Path, tmp_path: Path) -> None:
+    """The judge runs twice before its one backward, beside a network whose gradients wait for a second batch."""
+    run = tmp_path / "run"
+    settings = [arg for pair in ("texture_from=0", "accumulate=2") for arg in ("--set", pair)]
+    arguments = torchrun("--images", images, "--steps", 2, "-o", run, *TINY, *settings)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    (_, first), (_, last) = losses_of(run)
+    assert {"perceptual_G", "style_L", "adversarial", "judge"} <= first.keys() == last.keys()
+    resumed = train("--resume", "-o", run)
+    assert (resumed.returncode, "of a run with 2 processes" in resumed.stderr) == (2, True)
+
+
 def test_when_one_process_dies_the_run_ends_and_can_go_on(images: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     arguments = ["--images", images, "--steps", 100000, *PLAIN, *TINY, "--set", "save_every=2", "-o", run]
@@ -212,7 +274,8 @@ def test_when_one_process_dies_the_run_ends_and_can_go_on(images: Path, tmp_path
     assert f"lgnet train --resume -o {run}" in said
     short = (run / "config.toml").read_text().replace("steps = 100000", "steps = 1")
     (run / "config.toml").write_text(short)  # all its steps are done: it only has to be read
-    assert train("--resume", "-o", run).returncode == 0
+    resumed = subprocess.run(torchrun("--resume", "-o", run), capture_output=True, text=True, timeout=200)
+    assert resumed.returncode == 0, resumed.stderr
 
 
 def children(pid: int) -> list[int]:
@@ -237,8 +300,11 @@ def test_learning_rate(config: Config, rates: list[float]) -> None:
 
 
 @pytest.mark.slow
-def test_half_precision_layout_accumulation_and_clipping_run_on_a_cpu_too(images: Path, tmp_path: Path) -> None:
-    settings = ("precision=bf16", "layout=channels-last", "accumulate=2", "clip_gradient=0.5", "judged=coarse",
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_layout_accumulation_and_clipping_run_on_a_cpu_too(
+    images: Path, tmp_path: Path, precision: str
+) -> None:
+    settings = (f"precision={precision}", "layout=channels-last", "accumulate=2", "clip_gradient=0.5", "judged=coarse",
                 "texture_from=0", "log_every=1")  # fmt: skip
     run = tmp_path / "run"
     options = [arg for pair in settings for arg in ("--set", pair)]
@@ -246,3 +312,5 @@ def test_half_precision_layout_accumulation_and_clipping_run_on_a_cpu_too(images
     assert done.returncode == 0, done.stderr
     assert len(losses_of(run)) == 2
     assert {"perceptual_L", "judge"} <= losses_of(run)[0][1].keys()
+    (run / "config.toml").write_text((run / "config.toml").read_text().replace("steps = 2\n", "steps = 3\n"))
+    assert train("--resume", "-o", run).returncode == 0  # the loss scaler's state too
