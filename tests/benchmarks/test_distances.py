@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
+from lgnet_cli.benchmarks.columns import COLUMNS
 from lgnet_cli.benchmarks.distances import CHUNK, PAIRS, SEED, fid, ids, kid
 
 
@@ -80,3 +81,4 @@ def test_ids_of_many_pairs_are_of_some_drawn_at_random() -> None:
     real, made = vectors(PAIRS + 200, 0), vectors(PAIRS + 200, 1, shift=0.2)
     drawn = np.sort(np.random.RandomState(SEED).choice(PAIRS + 200, PAIRS, replace=False))
     assert ids(real, made) == ids(real[drawn], made[drawn]) != ids(real[:PAIRS], made[:PAIRS])
+    assert [f"at most {PAIRS} pairs" in column.definition for column in COLUMNS if column.name == "p_ids"] == [True]
