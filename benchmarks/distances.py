@@ -78,9 +78,9 @@ def _moments(vectors: Vectors) -> tuple[NDArray[np.float64], NDArray[np.float64]
     Of R over the rows of a next chunk, R again is what the decomposition of all rows so far would have given.
     """
     mean = np.sum([chunk.sum(axis=0) for chunk in _chunks(vectors)], axis=0) / len(vectors)
-    root = np.empty((0, vectors.shape[1]))
+    root: NDArray[np.float64] = np.empty((0, vectors.shape[1]))
     for chunk in _chunks(vectors):
-        root = np.linalg.qr(np.concatenate([root, chunk - mean]), mode="r")
+        root = np.asarray(np.linalg.qr(np.concatenate([root, chunk - mean]), mode="r"), np.float64)
     return mean, root / np.sqrt(len(vectors) - 1)
 
 
