@@ -31,7 +31,7 @@ COLUMNS = (
     Column("kid", "KID", "lower", "squared MMD of FID's features, cubic kernel, mean of 100 subsets of 1000 pictures "
            "(of all, where there are fewer), as torch-fidelity's", 5),
     Column("p_ids", "P-IDS", "higher", "share of pairs whose result a linear SVM on FID's features ranks as more real "
-           "than its original (Zhao et al. 2021)"),
+           "than its original (Zhao et al. 2021), of at most 5000 pairs"),
     Column("u_ids", "U-IDS", "higher", "error rate of that SVM"),
 )  # fmt: skip
 

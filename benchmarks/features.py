@@ -5,7 +5,9 @@ import importlib
 import importlib.util
 import io
 import sys
+import tempfile
 import types
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +45,13 @@ class Features:
             write_bytes(file, data.getvalue())
         return key
 
-    def get(self, keys: list[str]) -> NDArray[np.float32]:
-        """(len(keys), 2048)."""
-        return np.stack([np.load(self._file(key), allow_pickle=False) for key in keys])
+    def get(self, keys: Iterable[str]) -> NDArray[np.float32]:
+        """(as many as keys, 2048), not in memory: mapped from a file without a name, gone with the array."""
+        with tempfile.TemporaryFile(dir=self._folder) as file:
+            for key in keys:
+                file.write(np.load(self._file(key), allow_pickle=False).astype(np.float32).reshape(LENGTH).tobytes())
+            file.flush()
+            return np.asarray(np.memmap(file, np.float32, "r").reshape(-1, LENGTH))
 
     def has(self, key: str) -> bool:
         return self._file(key).is_file()

@@ -13,7 +13,7 @@ TITLES = {  # column: how its head reads, decimals
     "images_s": ("images/s in memory", 2),
     "inpaint_images_s": ("images/s lgnet inpaint", 2),
     "engine_busy_percent": ("engine busy, %", 0),
-    "peak_mib": ("peak memory, MiB", 0),
+    "main_memory_mib": ("main memory, MiB", 0),
     "worst": ("worst pixel, of 255", 0),
     "psnr_db": ("PSNR to PyTorch, dB", 1),
     "upstream_ratio": ("time / upstream's", 3),

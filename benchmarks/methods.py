@@ -57,13 +57,14 @@ class Method(Protocol):
 class ThisModel:
     """An engine of this package."""
 
-    def __init__(self, name: str, engine: Engine, size: int) -> None:
-        """Raises UsageError when the engine does not run at (size, size)."""
+    def __init__(self, name: str, engine: Engine, size: int, file: Path | None = None) -> None:
+        """`file` is the engine's own, if it has one. Raises UsageError when the engine does not run at (size, size)."""
         _check_size(engine.info.sizes, size)
         self.name = name
-        self.source = (
-            f"{engine.info.backend}, {engine.info.precision}, weights {engine.info.weights_sha256[:12] or 'unknown'}"
-        )
+        weights = engine.info.weights_sha256[:12]
+        if not weights:
+            weights = f"unknown, SHA-256 of the file {sha256(file)[:12]}" if file else "unknown"
+        self.source = f"{engine.info.backend}, {engine.info.precision}, weights {weights}"
         self._engine, self._lock = engine, threading.Lock()  # an engine promises one call at a time
 
     def fill(self, sample: Sample, image: Image) -> Image:
@@ -195,7 +196,7 @@ def this_model(
     for backend in backends:
         choice = choose(backend)
         opened = open_engine(choice, weights=weights, engine=engine, threads=threads)
-        made.append(ThisModel("lgnet" if len(backends) == 1 else f"lgnet ({choice.name})", opened, size))
+        made.append(ThisModel("lgnet" if len(backends) == 1 else f"lgnet ({choice.name})", opened, size, engine))
     return made
 
 

@@ -26,7 +26,7 @@ class Once:
 
     cold_start_s: float  # from its start until the engine is loaded
     first_ms: float  # of the first call
-    peak_mib: float  # of main memory
+    main_memory_mib: float  # at most; what a GPU has of its own is not in it
 
 
 def once(name: str, weights: Path | None, size: int, batch: int) -> Once:
@@ -38,7 +38,7 @@ def once(name: str, weights: Path | None, size: int, batch: int) -> Once:
         words = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
         raise EngineError(f"{name}: its process failed: {words[-1]}")
     said = json.loads(done.stdout.splitlines()[-1])
-    return Once(said["ready"] - started, 1000 * said["first"], said["peak_mib"])
+    return Once(said["ready"] - started, 1000 * said["first"], said["main_memory_mib"])
 
 
 def _main(name: str, weights: str, size: str, batch: str) -> None:
@@ -49,7 +49,7 @@ def _main(name: str, weights: str, size: str, batch: str) -> None:
         started = time.perf_counter()
         engine.fill(image, mask)
         seconds.append(time.perf_counter() - started)
-    print(json.dumps({"ready": ready, "first": seconds[0], "peak_mib": _peak_mib()}))
+    print(json.dumps({"ready": ready, "first": seconds[0], "main_memory_mib": _peak_mib()}))
 
 
 def _peak_mib() -> float:

@@ -115,13 +115,13 @@ def _definitions(job: QualityJob, masks: Masks, columns: Iterable[Column]) -> di
 
 def _means(names: list[str], columns: list[Column], features: Features | None, rows: Rows, seed: int) -> Means:
     values: dict[tuple[str, str], dict[str, array[float]]] = defaultdict(lambda: defaultdict(lambda: array("d")))
-    keys: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    keys: dict[tuple[str, str], bytearray] = defaultdict(bytearray)  # 64 bytes a row: original's and result's hash
     for row in rows:
         for column in columns:
             if column.name in row:
                 values[row["method"], row["bucket"]][column.name].append(row[column.name])
         if features:
-            keys[row["method"], row["bucket"]].append((row["original_sha256"], row["sha256"]))
+            keys[row["method"], row["bucket"]] += bytes.fromhex(row["original_sha256"] + row["sha256"])
     means: Means = {name: {column.name: dict.fromkeys(LABELS) for column in columns} for name in names}
     for (name, bucket), found in values.items():
         for column_name, cell in _cells(found, seed).items():
@@ -129,7 +129,7 @@ def _means(names: list[str], columns: list[Column], features: Features | None, r
     for (name, bucket), pairs in keys.items():
         assert features
         for set_name, value in _of_sets(features, pairs).items():
-            means[name][set_name][bucket] = {"mean": value, "low": None, "high": None, "count": len(pairs)}
+            means[name][set_name][bucket] = {"mean": value, "low": None, "high": None, "count": len(pairs) // 64}
     return means
 
 
@@ -142,11 +142,13 @@ def _cells(found: dict[str, "array[float]"], seed: int) -> dict[str, Cell]:
     }
 
 
-def _of_sets(features: Features, pairs: list[tuple[str, str]]) -> dict[str, float]:
+def _of_sets(features: Features, pairs: bytearray) -> dict[str, float]:
     """One bucket of one method. Nothing of less than two pictures, which have no covariance."""
-    if len(pairs) < 2:
+    if len(pairs) < 2 * 64:
         return {}
-    originals, results = (features.get([pair[i] for pair in pairs]) for i in (0, 1))
+    originals, results = (
+        features.get(pairs[at : at + 32].hex() for at in range(first, len(pairs), 64)) for first in (0, 32)
+    )
     p_ids, u_ids = ids(originals, results)
     found = {"fid": fid(originals, results), "kid": kid(originals, results), "p_ids": p_ids, "u_ids": u_ids}
     assert all(map(math.isfinite, found.values()))

@@ -56,6 +56,8 @@ def run_quality(job: QualityJob) -> dict[str, Any]:
         Interrupted: Ctrl-C; what was measured is kept.
     """
     if job.out is None:
+        if job.resume:
+            raise UsageError("--resume goes on with what a folder holds, and none is given", mend="name it: -o OUT")
         with tempfile.TemporaryDirectory(prefix="lgnet-") as folder:
             return _run(job, Path(folder), keep=False)
     job.out.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,9 @@ from lgnet_cli.errors import UsageError
 SHORT = Options(runs=10, seconds=10.0, starts=1, images=20)
 """Enough for medians; percentiles want `lgnet bench latency`."""
 
+FOLDER = "short"
+"""Below OUT, so that a full run's figures in OUT stay as they are."""
+
 AGAINST = ("telea", "ns")
 
 
@@ -19,13 +22,14 @@ def run_short(images: Path | None, masks: Path | None, out: Path | None, command
     Args:
         images: photos for the quality pass; `examples/images` below the current folder if None.
         masks: theirs; made up, one a photo and bucket, if None.
-        out: where reports go, or None.
+        out: below it, in `FOLDER`, reports go; or None. A short run before this one is overwritten.
         command: how it was asked for.
 
     Raises:
         UsageError: there are no photos.
     """
     photos = example_photos(images)  # before the work, not after it
+    out = out / FOLDER if out else None
     show_latency(measure(SHORT, command, say), False, out)
     if not all(map(find_spec, ("torch", "skimage", "sklearn"))):
         say("quality was not measured: it takes pip install 'lgnet[bench]'")

@@ -154,7 +154,7 @@ def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, 
     if job.page and folder:
         from .gallery.batch import write_batch_page
 
-        console.print(f"the pictures: {write_batch_page(folder, masks)}", markup=False)
+        console.print(f"the pictures: {write_batch_page(folder, masks, job.max_pixels)}", markup=False)
     if summary.failed:
         where = f"; see {report.path}" if folder else ""
         raise FileError(f"{summary.failed} of {len(plan.pairs)} images failed{where}")

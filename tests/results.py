@@ -101,7 +101,7 @@ def latency_result() -> dict[str, Any]:
         "first_ms": 120.0,
         "p95_ms": 110.0,
         "p99_ms": 112.0,
-        "peak_mib": 180.0,
+        "main_memory_mib": 180.0,
         "floor_ms": 50.0,
     }
     right, wrong = {"worst": 1, "psnr_db": 90.0, "agrees": True}, {"worst": 200, "psnr_db": 9.0, "agrees": False}

@@ -82,6 +82,19 @@ def test_as_on_one_machine_and_resumed(cluster: Cluster, folders: Folders, tmp_p
     assert json.loads(again.stdout)["skipped"] == 4
 
 
+def test_auto_is_the_cluster_that_the_environment_names(
+    cluster: Cluster, folders: Folders, tmp_path: Path, lgnet: Command
+) -> None:
+    images, masks = folders(2, (60, 70))
+    command = ["inpaint", images, masks, "-o", tmp_path / "out", "--ray", "auto"]
+    nobody = lgnet(*command, env=os.environ | {"RAY_ADDRESS": "127.0.0.1:1"})
+    assert (nobody.returncode, "nobody there" in nobody.stderr) == (2, True), nobody.stderr
+    done = lgnet(*command, env=os.environ | {"RAY_ADDRESS": cluster.address})
+    assert done.returncode == 0, done.stderr
+    assert "fp32) on " in done.stderr  # a worker says where it is
+    assert len(visible(tmp_path / "out")) == 2
+
+
 @pytest.mark.slow
 def test_from_s3_to_s3(cluster: Cluster, folders: Folders, bucket: Path, lgnet: Command) -> None:
     images, masks = folders(3, (60, 70))

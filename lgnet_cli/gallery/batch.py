@@ -5,10 +5,11 @@ from pathlib import Path
 
 from lgnet_cli.atomic import write_bytes
 from lgnet_cli.errors import LgnetError
-from lgnet_cli.imaging.files import decode
+from lgnet_cli.imaging.files import MAX_PIXELS, decode
 from lgnet_cli.imaging.masks import MaskOptions, read_mask
 from lgnet_cli.imaging.picture import Picture, to_rgb
-from lgnet_cli.places import place, read
+from lgnet_cli.imaging.reading import file_limit, read_whole
+from lgnet_cli.places import place
 from lgnet_cli.report import Record, records, reports_in
 
 from .page import Case, Gallery, file_table, page
@@ -22,12 +23,13 @@ BOUNDS = (0, 1, 10, 20, 30, 40, 50, 60, 100)
 """Percent of a picture's pixels: the page's filter."""
 
 
-def write_batch_page(out: Path, masks: MaskOptions) -> Path:
+def write_batch_page(out: Path, masks: MaskOptions, max_pixels: int = MAX_PIXELS) -> Path:
     """Write OUT/lgnet-report.html, the largest holes first, from OUT's reports and the files they name.
 
     Args:
         out: the folder of a batch's results.
         masks: how that batch read its masks.
+        max_pixels: a picture that claims more is named on the page instead of shown.
 
     Raises:
         OSError: the page cannot be written.
@@ -36,7 +38,7 @@ def write_batch_page(out: Path, masks: MaskOptions) -> Path:
     filled = sorted((r for r in latest if r.status == "filled"), key=lambda r: -r.hole_share)
     failed = [record for record in latest if record.status == "failed"]
     gallery = Gallery("input", {"share": "largest holes first", "seconds": "slowest first"})
-    lost = _show(filled, masks, gallery)
+    lost = _show(filled, masks, max_pixels, gallery)
     count = Counter(record.status for record in latest)
     lead = f"{count['filled']} filled, {count['copied']} copied (nothing to fill), {count['failed']} failed"
     sections = {"Failures": file_table([(r.input, r.error) for r in failed])} if failed else {}
@@ -46,7 +48,7 @@ def write_batch_page(out: Path, masks: MaskOptions) -> Path:
     return target
 
 
-def _show(filled: list[Record], masks: MaskOptions, gallery: Gallery) -> list[tuple[str, str]]:
+def _show(filled: list[Record], masks: MaskOptions, max_pixels: int, gallery: Gallery) -> list[tuple[str, str]]:
     """Put as many pictures on the page as it takes; return those that cannot be read any more, and why."""
     lost = []
     for number, record in enumerate(filled):
@@ -54,15 +56,15 @@ def _show(filled: list[Record], masks: MaskOptions, gallery: Gallery) -> list[tu
             gallery.left_out = len(filled) - number
             break
         try:
-            gallery.cases.append(_case(number, record, masks, gallery))
+            gallery.cases.append(_case(number, record, masks, max_pixels, gallery))
         except (OSError, LgnetError) as error:
             lost.append((record.input, str(error)))
     return lost
 
 
-def _case(number: int, record: Record, masks: MaskOptions, gallery: Gallery) -> Case:
-    before, after = (_opened(place(name)) for name in (record.input, record.output))
-    hole = read_mask(place(record.mask), before, masks)
+def _case(number: int, record: Record, masks: MaskOptions, max_pixels: int, gallery: Gallery) -> Case:
+    before, after = (_opened(place(name), max_pixels) for name in (record.input, record.output))
+    hole = read_mask(place(record.mask), before, masks, max_pixels)
     gallery.album.add_photo(f"{number}-before", to_rgb(before.pixels, before.kind))
     gallery.album.add_photo(f"{number}-after", to_rgb(after.pixels, after.kind))
     gallery.album.add_holes(f"{number}-holes", hole)
@@ -73,8 +75,8 @@ def _case(number: int, record: Record, masks: MaskOptions, gallery: Gallery) -> 
     return Case(record.input, _bucket(record.hole_share), "lgnet", (before.width, before.height), *keys, facts, ranks)
 
 
-def _opened(path: Path) -> Picture:
-    return decode(read(path), path)
+def _opened(path: Path, max_pixels: int) -> Picture:
+    return decode(read_whole(path, file_limit(max_pixels)), path, max_pixels)
 
 
 def _bucket(share: float) -> str:

@@ -1,5 +1,6 @@
 """FID, KID and their features against torch-fidelity itself, run whole on the same pictures and random weights."""
 
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,19 @@ def test_a_picture_is_seen_once(photo: Callable[..., Pixels], tmp_path: Path) ->
     assert network.calls == 2
     expected = [[photo(32, 32, seed=seed).mean()] * 2048 for seed in (2, 1)]
     np.testing.assert_allclose(later.get([other, first]), expected, rtol=1e-5)
+
+
+def test_features_are_mapped_and_leave_no_file(photo: Callable[..., Pixels], tmp_path: Path) -> None:
+    features = Features(Counting(), tmp_path, CPU)
+    keys = [features.keep(photo(32, 32, seed=seed)) for seed in range(4)]
+    before = sorted(tmp_path.rglob("*"))
+    tracemalloc.start()
+    found = features.get(keys[i % 4] for i in range(2000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < found.nbytes / 10  # 16 MB, of which nothing stays in memory
+    assert sorted(tmp_path.rglob("*")) == before
+    np.testing.assert_array_equal(found[:4], found[1996:])
 
 
 def test_without_the_weights_it_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,7 +132,7 @@ def test_the_command_measures_prints_and_writes(tmp_path: Path, capsys: pytest.C
     assert row["worst"] <= 1  # of 255, as for every back end
     assert row["first_ms"] > 0.5 * row["median_ms"] > 0
     assert row["cold_start_s"] > 0.1  # an interpreter and its libraries
-    assert row["peak_mib"] > 50
+    assert row["main_memory_mib"] > 50
     assert 0 < row["reached_percent"] == pytest.approx(100 * row["floor_ms"] / row["median_ms"])
     assert 0 < row["inpaint_images_s"] < 10 * row["images_s"]  # the machine may drift between the two
     assert result["columns"] == list(result["definitions"])

@@ -1,18 +1,22 @@
 """What fills: classical methods, folders of results, and upstream's truncation."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from fakes import PaintEngine
-from lgnet_cli.benchmarks.methods import Folder, ThisModel, Truncating, against, merged
+from lgnet_cli.benchmarks.methods import Folder, ThisModel, Truncating, against, merged, this_model
 from lgnet_cli.benchmarks.samples import Photo, Sample
 from lgnet_cli.engines.protocol import Pixels
 from lgnet_cli.errors import FileError, UsageError
 from lgnet_cli.model import load_published, save
+from lgnet_cli.weights import DEFAULT_GRAPH
+from lgnet_cli.weights.header import sha256
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "official_w8_256"
 
@@ -34,6 +38,29 @@ def test_this_model_fills_holes_alone(photo: Callable[..., Pixels]) -> None:
     np.testing.assert_array_equal(filled, np.where(hole[:, :, None], np.array((1, 2, 3)), image))
     with pytest.raises(UsageError, match="not at 300"):
         ThisModel("lgnet", PaintEngine(), 300)
+
+
+def test_an_engine_that_does_not_know_its_weights_is_told_by_its_file(tmp_path: Path) -> None:
+    """Or --resume would take another engine's rows for its own."""
+    engine, sources = PaintEngine(), []
+    engine.info = replace(engine.info, weights_sha256="")
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(f"engine {name}")
+        sources.append(ThisModel("lgnet", engine, 256, tmp_path / name).source)
+    assert sources[0] != sources[1]
+    assert sources[0].endswith(f"SHA-256 of the file {sha256(tmp_path / 'a')[:12]}")
+
+
+def test_an_engine_file_is_in_what_a_resumed_run_goes_by(tmp_path: Path) -> None:
+    graph = onnx.load(DEFAULT_GRAPH)
+    del graph.metadata_props[:]
+    sources = []
+    for name in ("a", "b"):
+        graph.doc_string = name
+        onnx.save(graph, tmp_path / f"{name}.onnx")
+        (method,) = this_model(["auto"], None, tmp_path / f"{name}.onnx", 256, 1)
+        sources.append(method.source)
+    assert sources[0] != sources[1]
 
 
 def test_known_pixels_are_the_originals_whatever_a_method_makes_of_them(tmp_path: Path) -> None:

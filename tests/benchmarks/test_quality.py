@@ -202,6 +202,7 @@ def test_masks_are_given_or_made_up(wrong: list[str], folders: Folders, lgnet: C
         ({"paper_compat": True, "backends": ("openvino",)}, "--paper-compat runs the weights"),
         ({"weights": Path("a"), "engine": Path("b")}, "exclude each other"),
         ({"against": ("telea", "telea,ns")}, "several rows of one name: Telea"),
+        ({"resume": True}, "--resume goes on with what a folder holds"),
         ({"size": 300}, "runs at multiples of 256, not at 300"),
         ({"paper_compat": True, "size": 300}, "runs at multiples of 256, not at 300"),
     ],

@@ -106,6 +106,7 @@ def test_a_fast_wrong_engine_is_not_the_best(tmp_path: Path) -> None:
     assert "WRONG PICTURE" in wrong
     assert "**" not in wrong
     assert "cannot run here: sees no \\<CUDA\\> device; check it" in text
+    assert "| main memory, MiB |" in text  # and so not of a GPU
     assert "8.00 GFLOP" in text
     assert "x\\_y \\& z" in text
     assert r"\resizebox" in (tmp_path / "latency.tex").read_text()

@@ -47,6 +47,16 @@ def test_a_single_result_has_no_page(folders: Folders, tmp_path: Path, lgnet: Co
     assert not (tmp_path / "o.png").exists()
 
 
+def test_the_page_keeps_to_the_batchs_limit(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
+    images, masks = folders(1)
+    command = ["inpaint", images, masks, "-o", tmp_path / "out", "--report", "--max-pixels"]
+    assert lgnet(*command, 300 * 260).returncode == 0
+    page = tmp_path / "out" / "lgnet-report.html"
+    assert "the limit is" not in page.read_text()
+    assert lgnet(*command, 300 * 260 - 1).returncode == 0  # done before; the page alone is new
+    assert "claims 300 x 260 pixels; the limit is 77,999" in page.read_text()
+
+
 def test_pictures_are_counted_and_lost_files_named(tmp_path: Path, photo: Callable[..., np.ndarray]) -> None:
     cv2.imwrite(str(tmp_path / "i.png"), photo(64, 64))
     cv2.imwrite(str(tmp_path / "m.png"), np.full((64, 64), 255, np.uint8))
