@@ -3,7 +3,7 @@
 FID and KID are torch-fidelity's formulas, and a test holds them to it; its modules that hold them import torchvision.
 
 Sets may lie in mapped files: a part of them is in memory at a time, so that it takes no more for 30,000 pictures than
-for some thousand: about 200 MB for FID, 600 MB for P-IDS and U-IDS.
+for some thousand.
 """
 
 import warnings

@@ -91,7 +91,11 @@ def _measured(options: argparse.Namespace) -> list[float]:
 def _our_step(options: argparse.Namespace, image: torch.Tensor, mask: torch.Tensor) -> Callable[[], None]:
     keep_memory()
     whole = options.losses == "recipe"
-    config = PRESETS["small"] if whole else replace(PLAIN, adversarial=0.1 * (options.losses == "discriminator"))
+    config = (
+        replace(PRESETS["small"], texture_from=0.0)
+        if whole
+        else replace(PLAIN, adversarial=0.1 * (options.losses == "discriminator"))
+    )
     config = replace(config, width=options.width[0])
     state = fresh_state(config, None, torch.device("cpu"), 1, 1)
     features = feature_network(config, None, torch.device("cpu")) if whole else None

@@ -40,7 +40,7 @@ def fresh_state(config: Config, init: Path | None, device: torch.device, images:
         model = LGNet(config.width)
         initialise(model)
     model.to(device)
-    judge = Discriminator().to(device) if config.adversarial else None
+    judge = Discriminator().to(device) if config.adversarial and config.texture_from < 1 else None
     return State(
         model,
         averaged(model, config.ema),
@@ -68,8 +68,11 @@ def arithmetic(config: Config, device: torch.device) -> tuple[torch.dtype | None
 
 
 def feature_network(config: Config, weights_dir: Path | None, device: torch.device) -> nn.Module | None:
-    """The network of the perceptual and style losses. Raises MissingWeights: its file is not here."""
-    if config.perceptual == "none" or not (config.perceptual_weight or config.style):
+    """The network of the perceptual and style losses, or None where they rest to the end.
+
+    Raises MissingWeights: its file is not here.
+    """
+    if config.perceptual == "none" or not (config.perceptual_weight or config.style) or config.texture_from == 1:
         return None
     try:
         if config.perceptual == "vgg16":

@@ -26,7 +26,8 @@ from lgnet_cli.weights.header import read_header
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "official_w8_256"
 LGNET = str(Path(sys.executable).with_name("lgnet"))
-TINY = [arg for pair in ("width=2", "batch=2", "val_count=2", "keep_best=1", "warmup=0", "ema=0.9", "texture_size=64")
+TINY = [arg for pair in ("width=2", "batch=2", "val_count=2", "keep_best=1", "warmup=0", "ema=0.9", "texture_size=64",
+                        "texture_from=0.7")
         for arg in ("--set", pair)]  # fmt: skip
 PLAIN = ["--perceptual", "none", "--set", "adversarial=0"]
 TWO_THREADS = os.environ | {"OMP_NUM_THREADS": "2"}
