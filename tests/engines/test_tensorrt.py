@@ -302,7 +302,8 @@ def test_pycuda_without_a_driver_is_not_called_missing(tmp_path: Path) -> None:
     (tmp_path / "pycuda" / "driver.py").write_text(f"raise ImportError({why!r})\n")
     code = "from lgnet_cli.engines.libraries import load_driver; load_driver()"
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert "no NVIDIA driver is here: libcuda.so.1" in done.stderr
     assert "pip install" not in done.stderr
 
