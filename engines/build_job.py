@@ -15,7 +15,7 @@ from .libraries import CAPABILITIES, INSTALL, PYCUDA, TENSORRT, TENSORRT_RTX, TO
 from .machine import Machine, this_machine
 from .make import LARGEST_ON_CPU, make_graph, make_plan, make_program
 from .plan import MAX_BUFFERS, Precision, Profile, parse_profile
-from .source import graph_for, open_source
+from .source import Source, graph_for, open_source
 
 ONNX = "onnx"
 SUFFIXES = {TENSORRT: ".plan", TENSORRT_RTX: ".plan", TORCH_TENSORRT: ".pt2", ONNX: ".onnx"}
@@ -64,10 +64,8 @@ def run_build(job: BuildJob, machine: Machine, console: Console) -> Path:
     out = job.out or Path(f"{Path(source.name).stem}-{job.precision}{SUFFIXES[backend]}")
     _check_writable(out, backend, job.timing_cache)
     verify = job.verify is not False
-    if job.verify and not source.model and (not machine.gpu or backend == ONNX):
-        raise UsageError("--verify: without its weights there is no FP32 model to hold a graph against")
-    if job.verify and backend == ONNX and order.profile.side[0] > LARGEST_ON_CPU:
-        raise UsageError(f"--verify: a graph of over {LARGEST_ON_CPU} pixels takes too much memory on a CPU")
+    if job.verify and backend == ONNX:
+        _check_verifiable(source, order.profile)
     if backend == TORCH_TENSORRT:
         make_program(order, source, out, machine, console, verify=verify, keep=job.keep)
         return out
@@ -123,6 +121,14 @@ def _check_writable(out: Path, backend: str, timing_cache: Path | None) -> None:
     for path in filter(None, (out, timing_cache)):
         if path.is_dir() or not os.access(path.parent, os.W_OK):
             raise UsageError(f"{path}: cannot be written there", mend="name a file in a folder that can be written to")
+
+
+def _check_verifiable(source: Source, profile: Profile) -> None:
+    """Raises UsageError where a graph cannot be verified, though it was asked for."""
+    if source.model is None:
+        raise UsageError("--verify: without its weights there is no FP32 model to hold a graph against")
+    if profile.side[0] > LARGEST_ON_CPU:
+        raise UsageError(f"--verify: a graph of over {LARGEST_ON_CPU} pixels takes too much memory on a CPU")
 
 
 def _order(job: BuildJob, backend: str, machine: Machine) -> Order:

@@ -8,7 +8,6 @@ import hashlib
 import json
 import platform
 import shlex
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -180,28 +179,36 @@ def read_sidecar(plan: Path) -> Sidecar:
 
 def check_file(plan: Path, sidecar: Sidecar) -> None:
     """Raises ModelError where the plan is not the one the sidecar tells of: cut off, edited, or of another build."""
-    _check(plan, sidecar, plan.stat().st_size, lambda: sha256(plan))
+    _check_size(plan, sidecar)
+    if sha256(plan) != sidecar.plan_sha256:
+        raise _edited(plan, sidecar)
 
 
 def read_checked(plan: Path, sidecar: Sidecar) -> bytes:
     """The plan's bytes, which are those that were checked. Raises as `check_file`."""
-    _check(plan, sidecar, plan.stat().st_size, lambda: sidecar.plan_sha256)  # no other size is read
+    _check_size(plan, sidecar)
     data = plan.read_bytes()
-    _check(plan, sidecar, len(data), lambda: hashlib.sha256(data).hexdigest())
+    if hashlib.sha256(data).hexdigest() != sidecar.plan_sha256:
+        raise _edited(plan, sidecar)
     return data
 
 
-def _check(plan: Path, sidecar: Sidecar, size: int, digest: Callable[[], str]) -> None:
+def _check_size(plan: Path, sidecar: Sidecar) -> None:
+    size = plan.stat().st_size
     if size < sidecar.plan_bytes:
         raise ModelError(
             f"{plan}: cut off: {size:,} of {sidecar.plan_bytes:,} bytes",
             mend=f"copy it again, or build it anew: {sidecar.rebuild(plan)}",
         )
-    if size != sidecar.plan_bytes or digest() != sidecar.plan_sha256:
-        raise ModelError(
-            f"{plan}: its SHA-256 is not the one in {sidecar_of(plan).name}: it was edited or belongs to another build",
-            mend=f"build it anew: {sidecar.rebuild(plan)}",
-        )
+    if size > sidecar.plan_bytes:
+        raise _edited(plan, sidecar)
+
+
+def _edited(plan: Path, sidecar: Sidecar) -> ModelError:
+    return ModelError(
+        f"{plan}: its SHA-256 is not the one in {sidecar_of(plan).name}: it was edited or belongs to another build",
+        mend=f"build it anew: {sidecar.rebuild(plan)}",
+    )
 
 
 def check_precision(plan: Path, sidecar: Sidecar) -> None:

@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-SHOWN = {"valid": "l1", "hole": "l1", "perceptual": "perceptual", "style": "style", "tv": "tv"}
+L1 = {"valid": "l1", "hole": "l1"}
 ORDER = {name: i for i, name in enumerate(("loss", "l1", "perceptual", "style", "tv", "adversarial", "judge"))}
 
 
@@ -54,7 +54,8 @@ class Display:
         """`losses`: terms by name, "hole_G" for one of a stage; shown are the sums over stages."""
         sums: dict[str, float] = defaultdict(float)
         for name, value in losses.items():
-            sums[SHOWN.get(name.partition("_")[0], name)] += value
+            term = name.partition("_")[0]
+            sums[L1.get(term, term)] += value
         shown = "  ".join(f"{name} {value:.4g}" for name, value in sorted(sums.items(), key=lambda s: ORDER[s[0]]))
         said = f"{shown}  {rate:.2f} images/s  data wait {wait:.1%}"
         self.progress.update(self.task, said=said)

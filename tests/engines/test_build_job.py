@@ -141,6 +141,7 @@ def test_graphs_are_written_for_others_and_no_verify_is_heeded(
         (BuildJob(backend="nothing"), UsageError, "there are: tensorrt, tensorrt-rtx, torch-tensorrt, onnx"),
         (BuildJob(backend="tensorrt-rtx", capabilities=""), UsageError, "--sm : expected some of 75,80"),
         (BuildJob(batch="1,8,1024", size="256..1024"), UsageError, "14 GiB of pictures at once"),
+        (BuildJob(backend="onnx", size="768", verify=True), UsageError, "--verify: a graph of over 512 pixels"),
         (BuildJob(out=Path("x.onnx")), UsageError, r"told by its suffix(.|\n)*call it x\.plan"),
         (BuildJob(out=Path("no/such/x.plan")), UsageError, r"no/such/x\.plan: cannot be written there"),
         (BuildJob(timing_cache=Path("/")), UsageError, "/: cannot be written there"),

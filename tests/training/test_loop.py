@@ -142,6 +142,14 @@ def test_a_loss_that_is_not_finite_stops_with_step_files_and_checkpoint(images: 
     assert "step 1: the" in done.stderr
     assert str(images) in done.stderr
     assert "no checkpoint was saved before it" in done.stderr
+    good = tmp_path / "good"
+    assert train("--images", images, "-o", good, "--steps", 1, *TINY, *PLAIN).returncode == 0
+    config = (good / "config.toml").read_text().replace("steps = 1\n", "steps = 2\n")
+    (good / "config.toml").write_text(config.replace("valid = 1.0\n", "valid = 1e38\n"))
+    stopped = train("--resume", "-o", good)
+    assert stopped.returncode == 6, stopped.stderr
+    assert f"{good / 'last.pt'} is good, of step 1" in stopped.stderr
+    assert f"--resume -o {good}" in stopped.stderr
     assert str(run / "config.toml") in done.stderr
 
 
