@@ -36,6 +36,9 @@ BACKENDS = {
     "torch-tensorrt": Backend("", "torch_tensorrt", "pip install 'lgnet[torch-tensorrt]'", "plan"),
 }
 
+ON_CPU = {"onnxruntime", "openvino", "torch"}
+"""Back ends that make no use of a GPU."""
+
 PLANS = {".plan", ".engine", ".pt2"}
 """Suffixes of what `lgnet build-engine` builds for GPUs."""
 

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import glob
 import itertools
 import os
 import platform
@@ -16,16 +17,19 @@ _numbers = itertools.count()  # of this process's unfinished files
 _signature: list[str] = []  # in whose name it writes, if not in its own
 
 
-def temporary_prefix(host: str | None = None, pid: int | None = None) -> str:
-    """How the names of a process's unfinished files begin; of this one, unless told otherwise."""
+def temporary_prefix(host: str | None = None, pid: int | None = None, part: int | None = None) -> str:
+    """How the names of a process's unfinished files begin; of this one unless told otherwise. `part`: see `sign_as`."""
     if _signature and host is None and pid is None:
         return _signature[-1]
-    return f".lgnet-{(host or platform.node())[:64]}-{pid or os.getpid()}-"
+    return f".lgnet-{(host or platform.node())[:64]}-{pid or os.getpid()}-{'' if part is None else f'{part}-'}"
 
 
-def sign_as(host: str, pid: int) -> None:
-    """From now on write in the name of another process, which holds the folder: who clears up after it finds all."""
-    _signature.append(temporary_prefix(host, pid))
+def sign_as(host: str, pid: int, part: int | None = None) -> None:
+    """From now on write in the name of another process, which holds the folder: who clears up after it finds all.
+
+    `part`: a number that no other has that writes in that name on this machine, so that none tries another's names.
+    """
+    _signature.append(temporary_prefix(host, pid, part))
 
 
 def remove_leftovers(folder: Path, host: str, pid: int) -> int:
@@ -39,6 +43,16 @@ def remove_leftovers(folder: Path, host: str, pid: int) -> int:
                 Path(parent, name).unlink(missing_ok=True)
                 count += 1
     return count
+
+
+def remove_unfinished(folders: set[Path], prefix: str) -> None:
+    """Delete what lies in these folders, not below, with names that begin so: of a process that is gone.
+
+    Raises OSError.
+    """
+    for folder in folders:
+        for path in () if is_remote(folder) else folder.glob(f"{glob.escape(prefix)}*"):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .atomic import remove_leftovers
-from .engines.select import choose, open_engine
+from .engines.select import ON_CPU, choose, open_engine
 from .errors import FileError, Interrupted, MissingBackend, NothingToDo, UsageError
 from .escape import printable as _printable
 from .imaging.formats import SUFFIXES
@@ -22,9 +22,11 @@ from .imaging.pairs import Plan, make_plan
 from .imaging.spool import Pairs
 from .interruption import interrupt_on_signals
 from .lock import locked
-from .pipeline import SWITCH_SECONDS, Settings, Summary, run
+from .pipeline import SWITCH_SECONDS, Summary, run
 from .places import check_writable, entries, exists, is_dir, is_file, is_listed, is_remote, make_folder, place
+from .processes import CAN_SHARE, Processes, processes
 from .report import Record, Report, reports_in
+from .stages import Settings
 
 OnDone = Callable[[Record | None, str], None]
 Fill = Callable[[Pairs, Report, Summary, OnDone], None]
@@ -33,6 +35,9 @@ INTERRUPTED = "interrupted; the same command goes on where it stopped"
 
 REDRAWN = 0.1
 """Seconds between two changes of the progress bar: drawing costs more than passing over an image that is done."""
+
+MANY = 200
+"""Images for which processes are worth their start, which takes each half a second of a core."""
 
 SHOWN = 10
 """Paths listed of each problem before the rest is counted."""
@@ -50,6 +55,7 @@ class Job:
     trust_engine: bool
     backend: str
     threads: int | None
+    processes: int | None
     batch: int
     polarity: str
     threshold: int
@@ -79,6 +85,10 @@ def run_job(job: Job) -> None:
     console = Console(stderr=True, highlight=False, quiet=job.json, soft_wrap=True)
     if job.weights and job.engine:
         raise UsageError("--weights and --engine exclude each other", mend="an engine carries its weights")
+    if job.processes and not CAN_SHARE:
+        raise UsageError("--processes needs Linux", mend="leave it out: threads do the same")
+    if job.processes and job.ray:
+        raise UsageError("--processes is for this machine alone, not for --ray", mend="leave one of them out")
     if job.ray and not importlib.util.find_spec("ray"):
         raise MissingBackend("--ray: Ray is not installed here", mend="install it with: pip install 'lgnet[ray]'")
     check_writable(job.out)
@@ -140,7 +150,7 @@ def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, 
     settings = Settings(
         masks, job.mode, job.margin, job.merge, output_format, job.quality, job.batch, job.overwrite, job.max_pixels  # type: ignore[arg-type]
     )  # fmt: skip
-    fill = _on_ray(job, settings, folder, console) if job.ray else _here(job, settings, console)
+    fill = _on_ray(job, settings, folder, console) if job.ray else _here(job, settings, len(plan.pairs), console)
     report, summary = Report(folder, job.shard), Summary()
     try:
         with _progress(console, len(plan.pairs), job) as on_done:
@@ -160,21 +170,39 @@ def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, 
         raise FileError(f"{summary.failed} of {len(plan.pairs)} images failed{where}")
 
 
-def _here(job: Job, settings: Settings, console: Console) -> Fill:
+def _here(job: Job, settings: Settings, total: int, console: Console) -> Fill:
     choice = choose(job.backend, job.engine)
-    engine = open_engine(choice, weights=job.weights, engine=job.engine, threads=job.threads, trust=job.trust_engine)
+    count = _processes(job, choice.name, total)
+    helpers = Processes(count) if count else None  # they start while the engine loads
+    try:
+        engine = open_engine(
+            choice, weights=job.weights, engine=job.engine, threads=job.threads, trust=job.trust_engine
+        )
+    except BaseException:
+        if helpers:
+            helpers.close()
+        raise
     console.print(
-        f"back end: {choice.name}, {choice.why} ({engine.info.device}, {engine.info.precision})", markup=False
+        f"back end: {choice.name}, {choice.why} ({engine.info.device}, {engine.info.precision})"
+        + (f"; {count} processes decode and encode" if count else ""),
+        markup=False,
     )
     sys.setswitchinterval(SWITCH_SECONDS)
 
     def fill(pairs: Pairs, report: Report, summary: Summary, on_done: OnDone) -> None:
         try:
-            run(pairs, engine, settings, report, summary, on_done)
+            run(pairs, engine, settings, report, summary, on_done, helpers)
         finally:
             engine.close()
 
     return fill
+
+
+def _processes(job: Job, backend: str, total: int) -> int:
+    """How many decode and encode; 0 for threads, which do for engines on a CPU, and for a few images."""
+    if job.processes is not None:
+        return job.processes
+    return processes() if total >= MANY and backend not in ON_CPU and CAN_SHARE else 0
 
 
 def _on_ray(job: Job, settings: Settings, folder: Path | None, console: Console) -> Fill:

@@ -14,12 +14,13 @@ from typing import Any
 import ray
 
 from .crew import Crew, Shape
-from .engines.select import BACKENDS, PLANS
+from .engines.select import BACKENDS, ON_CPU, PLANS
 from .errors import ModelError, UsageError
 from .imaging.spool import Pair
-from .pipeline import Settings, Summary
+from .pipeline import Summary
 from .places import is_remote
 from .report import Record, Report
+from .stages import Settings
 from .worker import Order
 
 MOST_CPUS = 8
@@ -30,9 +31,6 @@ PATIENCE = 5.0
 """Seconds for a cluster to answer at all."""
 
 START = "start a cluster with: ray start --head"
-
-WITHOUT_GPU = {"onnxruntime", "openvino", "torch"}
-"""Back ends that make no use of one; `auto` takes what each machine has."""
 
 
 def make_order(
@@ -60,7 +58,7 @@ def wants_gpu(backend: str, engine: Path | None) -> bool | None:
     """Whether workers need a GPU, or make no use of one; None where each takes what its machine has."""
     if backend == "auto":
         return engine.suffix in PLANS if engine else None
-    return backend in BACKENDS.keys() - WITHOUT_GPU
+    return backend in BACKENDS.keys() - ON_CPU
 
 
 def shape_of(nodes: list[dict[str, Any]], gpu: bool | None, cpus: int | None) -> Shape:

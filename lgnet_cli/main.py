@@ -111,6 +111,10 @@ def inpaint(
         typer.Option(help="auto, onnxruntime, openvino, torch, torch-cuda, tensorrt, tensorrt-rtx or torch-tensorrt."),
     ] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine; all if left out.")] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=0, max=256, help="That decode and encode; one a core beside a GPU, else 0: threads do."),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, max=1024, help="Crops filled at once; worth raising on a GPU.")] = 1,
     mask_polarity: Annotated[Polarity, typer.Option(help="Which pixels of a mask are filled.")] = Polarity.white_hole,
     mask_threshold: Annotated[int, typer.Option(min=1, max=255, help="From this value on, white.")] = 128,
@@ -149,7 +153,7 @@ def inpaint(
 
     run_job(
         Job(
-            images, place(masks), place(out), weights, engine, trust_engine, backend, threads, batch,
+            images, place(masks), place(out), weights, engine, trust_engine, backend, threads, processes, batch,
             mask_polarity.value, mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin,
             merge_crops, FORMATS[format] if format else None, quality, max_pixels, _parsed(shard), ray, ray_cpus,
             allow_missing, overwrite, dry_run, report, json, verbose,

@@ -14,8 +14,9 @@ from .engines.select import choose, open_engine
 from .errors import LgnetError, ModelError, UsageError
 from .imaging.spool import Pair
 from .lock import owner_of
-from .pipeline import SWITCH_SECONDS, Settings, Summary, run
+from .pipeline import SWITCH_SECONDS, Summary, run
 from .report import Record, Report
+from .stages import Settings
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,8 @@ def test_the_sheets_that_engines_are_verified_on_are_crops_of_the_examples() -> 
 
 
 def test_the_pipeline_keeps_up_with_a_bare_loop(lgnet: Callable[..., "subprocess.CompletedProcess[str]"]) -> None:
-    """The goal is 0.85 on 2,000; this is a floor for a small, busy machine, where 0.43 to 0.75 were seen."""
-    done = lgnet("bench", "pipeline", "--images", 60, "--rounds", 2, "--json")
+    """The goal is 0.85 on 2,000; these are floors for a small, busy machine."""
+    done = lgnet("bench", "pipeline", "--images", 200, "--rounds", 3, "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["ratio"] > 0.4
+    assert json.loads(done.stdout)["ratio_of_processes"] > 0.5
+    assert json.loads(done.stdout)["ratio_of_threads"] > 0.5

@@ -18,8 +18,9 @@ from lgnet_cli.cluster import connected, make_order, shape_of, wants_gpu
 from lgnet_cli.crew import TRIES, Crew, Shape
 from lgnet_cli.errors import ModelError
 from lgnet_cli.imaging.pairs import make_plan
-from lgnet_cli.pipeline import Settings, Summary
+from lgnet_cli.pipeline import Summary
 from lgnet_cli.report import NAME, Report
+from lgnet_cli.stages import Settings
 
 Folders = Callable[..., tuple[Path, Path]]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -24,8 +24,9 @@ from lgnet_cli.imaging.files import decode
 from lgnet_cli.imaging.pairs import make_plan
 from lgnet_cli.imaging.reading import read_whole
 from lgnet_cli.lock import NAME as LOCK
-from lgnet_cli.pipeline import Settings, Summary, run
+from lgnet_cli.pipeline import Summary, run
 from lgnet_cli.report import NAME, Record, Report
+from lgnet_cli.stages import Settings
 
 Folders = Callable[..., tuple[Path, Path]]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

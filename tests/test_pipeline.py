@@ -16,8 +16,9 @@ from lgnet_cli.errors import EngineError
 from lgnet_cli.imaging.masks import MaskOptions
 from lgnet_cli.imaging.pairs import make_plan
 from lgnet_cli.imaging.spool import Pair, Pairs
-from lgnet_cli.pipeline import Settings, Summary, run
+from lgnet_cli.pipeline import Summary, run
 from lgnet_cli.report import NAME, Record, Report
+from lgnet_cli.stages import Settings
 
 Folders = Callable[..., tuple[Path, Path]]
 

@@ -12,7 +12,7 @@ from lgnet_cli.cluster import make_order
 from lgnet_cli.errors import ModelError, UsageError
 from lgnet_cli.imaging.pairs import make_plan
 from lgnet_cli.lock import locked
-from lgnet_cli.pipeline import Settings
+from lgnet_cli.stages import Settings
 from lgnet_cli.weights import DEFAULT_WEIGHTS
 from lgnet_cli.worker import Opened, Worker
 

@@ -67,30 +67,34 @@ def plan(
     return sorted(crops, key=lambda crop: crop.width, reverse=True)
 
 
-def cut(picture: Picture, hole: Hole, crop: Crop) -> tuple[Bytes8, Bytes8]:
+def cut(picture: Picture, hole: Hole, crop: Crop, into: tuple[Bytes8, Bytes8] | None = None) -> tuple[Bytes8, Bytes8]:
     """What the network gets of a crop.
 
     Args:
         picture: the photo.
         hole: (H, W) bool, all its holes.
         crop: one of `plan`'s.
+        into: memory for the result; new if None.
 
     Returns:
         ((height, width, 3) uint8 RGB, (height, width) uint8 with 255 = hole) of `crop.size`. Where it is smaller than
         the crop, a pixel is known if at least half of it is, and shows the mean of what is known of it.
     """
-    pixels, under = to_rgb(picture.pixels[_part(crop)], picture.kind), hole[_part(crop)]
+    image, mask = into or (np.empty((*crop.size[::-1], 3), np.uint8), np.empty(crop.size[::-1], np.uint8))
+    pixels, under = to_rgb(picture.pixels[_part(crop)], picture.kind, image), hole[_part(crop)]
     right, below = crop.width - pixels.shape[1], crop.height - pixels.shape[0]
     if right or below:
         pixels = np.asarray(cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REFLECT), np.uint8)
         under = cv2.copyMakeBorder(under.astype(np.uint8), 0, below, 0, right, cv2.BORDER_REFLECT).astype(bool)
     if (crop.width, crop.height) == crop.size:
-        return np.ascontiguousarray(pixels), as_bytes(under)
+        if pixels is not image:
+            np.copyto(image, pixels)
+        return image, as_bytes(under, mask)
     known = (~under).astype(np.float32)
     share = cv2.resize(known, crop.size, interpolation=cv2.INTER_AREA)
     sums = cv2.resize(pixels * known[:, :, None], crop.size, interpolation=cv2.INTER_AREA)
-    means = np.rint(sums / np.maximum(share, 1e-6)[:, :, None]).clip(0, 255).astype(np.uint8)
-    return means, as_bytes(share < 0.5)
+    np.copyto(image, np.rint(sums / np.maximum(share, 1e-6)[:, :, None]).clip(0, 255), casting="unsafe")
+    return image, as_bytes(share < 0.5, mask)
 
 
 def put(picture: Picture, hole: Hole, crop: Crop, filled: Bytes8) -> None:

@@ -64,9 +64,9 @@ def dilated(hole: Hole, radius: int) -> Hole:
     return cv2.dilate(hole.astype(np.uint8), disc).astype(bool)
 
 
-def as_bytes(hole: Hole) -> Bytes8:
-    """(H, W) bool as engines take it: uint8, 255 = hole."""
-    return hole.view(np.uint8) * np.uint8(HOLE)
+def as_bytes(hole: Hole, into: Bytes8 | None = None) -> Bytes8:
+    """(H, W) bool as engines take it: uint8, 255 = hole; in `into`, or new memory."""
+    return np.multiply(hole.view(np.uint8), np.uint8(HOLE), out=into)
 
 
 def _white(mask: Picture, path: Path, options: MaskOptions) -> Hole:

@@ -41,8 +41,11 @@ class Picture:
         return (self.height, self.width) if self.turned >= 5 else (self.width, self.height)
 
 
-def to_rgb(pixels: Array, kind: Kind) -> Bytes8:
-    """Any (H, W, C) region of a picture as (H, W, 3) uint8 RGB; alpha is left out, 16 bits are rounded to 8."""
+def to_rgb(pixels: Array, kind: Kind, into: Bytes8 | None = None) -> Bytes8:
+    """Any (H, W, C) region of a picture as (H, W, 3) uint8 RGB; alpha is left out, 16 bits are rounded to 8.
+
+    Colours are written to `into`, if that is of the region's size, and not to new memory.
+    """
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) + FULL_16_BIT // 2) // FULL_16_BIT).astype(np.uint8)
     if kind in ("grey", "grey+alpha"):
@@ -51,7 +54,8 @@ def to_rgb(pixels: Array, kind: Kind) -> Bytes8:
         light = 255 - pixels.astype(np.uint32)
         return ((light[:, :, :3] * light[:, :, 3:] + 127) // 255).astype(np.uint8)
     code = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGB  # ten times as fast as NumPy's copy
-    return np.asarray(cv2.cvtColor(pixels, code), np.uint8)
+    into = into if into is not None and into.shape[:2] == pixels.shape[:2] else None
+    return np.asarray(cv2.cvtColor(pixels, code, dst=into), np.uint8)
 
 
 def put_holes(pixels: Array, kind: Kind, filled: Bytes8, hole: NDArray[np.bool_]) -> None:

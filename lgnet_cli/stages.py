@@ -1,0 +1,190 @@
+"""What happens to one image before and after the engine: decode and cut, paste and encode, write and record."""
+
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from .atomic import write_bytes
+from .engines.protocol import EngineInfo
+from .errors import EngineError, FileError, LgnetError
+from .imaging.crops import MARGIN, Crop, HdMode, cut, plan, put
+from .imaging.files import MAX_PIXELS, decode, encode
+from .imaging.masks import Hole, MaskOptions, read_mask
+from .imaging.picture import Bytes8, Picture
+from .imaging.reading import file_limit, read_whole
+from .imaging.spool import Pair
+from .report import Record, Report, key_of
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to fill. Everything here shows in the output, but for the last three."""
+
+    masks: MaskOptions = field(default_factory=MaskOptions)
+    mode: HdMode = "crop"
+    margin: int = MARGIN  # pixels around each group of holes, for mode crop
+    merge: bool = False  # join all crops that overlap
+    format: str | None = None  # of the outputs; None keeps each input's
+    quality: int = 95  # of JPEG and lossy WebP, 1 to 100
+    batch: int = 1  # crops a call of the engine, across images
+    overwrite: bool = False  # do again what the report says is done
+    max_pixels: int = MAX_PIXELS  # of one image or mask; one that claims more fails before they are allocated
+
+    def fixed_part(self, weights: str) -> str:
+        """What all outputs of a batch depend on: the weights, by their hash, and the settings that show."""
+        return " ".join(map(str, (weights, replace(self, batch=0, overwrite=False, max_pixels=0))))
+
+
+@dataclass
+class Work:
+    """One image on its way."""
+
+    pair: Pair
+    record: Record
+    picture: Picture | None = None
+    hole: Hole | None = None
+    data: bytes | memoryview = b""  # of the output; the input's own where there is nothing to fill
+    crops: list[Crop] = field(default_factory=list)
+    inputs: list[tuple[Bytes8, Bytes8]] = field(default_factory=list)  # a crop each: (image, mask)
+    filled: list[Bytes8 | None] = field(default_factory=list)
+    trace: str = ""  # of an unexpected error
+
+
+@dataclass
+class Group:
+    """Images that go through the stages together: handing them on one by one would take longer than small ones do."""
+
+    works: list[Work]
+    place: Any = None  # where their pixels are, for whoever read them
+    lost: bool = False  # the process that had them is gone
+
+
+Room = Callable[[Crop], tuple[Bytes8, Bytes8] | None]
+"""Memory for a crop's picture and mask, or None for new memory."""
+
+
+class Stages(Protocol):
+    """Who reads and finishes groups, beside the thread that keeps the engine busy."""
+
+    ahead: int  # groups to read ahead of the engine
+    behind: int  # groups to be encoded and written behind it
+
+    def read(self, group: Group) -> Future[Group]:
+        """Decode every image and mask, and cut the crops: see `read`."""
+        ...
+
+    def finish(self, group: Group) -> Future[Group]:
+        """Paste, encode, write and record every image, whose crops are filled. May wait until others are encoded."""
+        ...
+
+    def close(self) -> None:
+        """Drop what is not being written yet, and see the rest whole and recorded."""
+        ...
+
+
+def start(pair: Pair, fixed: str) -> Work:
+    """A pair that is to be done; `fixed` as `Settings.fixed_part` gives it."""
+    work = Work(pair, Record(str(pair.image), str(pair.mask), str(pair.output), "failed"))
+    try:
+        work.record.key = pair.key or key_of(pair, fixed)
+    except OSError as error:  # gone since the folder was listed
+        work.record.error = f"{error.filename}: {error.strerror}"
+    return work
+
+
+def read(work: Work, settings: Settings, engine: EngineInfo, room: Room = lambda crop: None) -> None:
+    """Decode image and mask, and cut the crops into what `room` has for each; an error is the image's alone."""
+    _guarded(_read, work, settings, engine, room)
+
+
+def paste_and_encode(work: Work, settings: Settings) -> None:
+    """Make the output's bytes; then let go of the pixels."""
+    _guarded(_paste, work, settings)
+    work.picture, work.hole, work.inputs, work.filled = None, None, [], []
+
+
+def write(work: Work) -> None:
+    """Write the output whole, or note why not."""
+    _guarded(_write, work)
+    work.data = b""
+    work.record.status = "failed" if work.record.error else "copied" if not work.crops else "filled"
+    work.record.seconds = round(work.record.seconds, 4)
+
+
+def record(work: Work, report: Report) -> None:
+    """Add the image's line to the report."""
+    try:
+        report.add(work.record)
+    except FileError as error:  # the output is there, but the next run will not know: it is not done
+        work.record.status = "failed"
+        work.record.error = "; ".join(filter(None, (work.record.error, str(error))))
+
+
+def record_failure(work: Work, error: Exception) -> None:
+    """Of the engine, of memory; or a bug or a library's surprise, which has its trace. The batch goes on."""
+    if isinstance(error, EngineError):
+        work.record.error = f"{work.pair.image}: {error}"
+        return
+    if isinstance(error, MemoryError):
+        work.record.error = f"{work.pair.image}: out of memory"
+        return
+    work.record.error = f"{work.pair.image}: unexpected {type(error).__name__}: {error}"
+    work.trace = "".join(traceback.format_exception(error))
+
+
+def _guarded(stage: Callable[..., None], work: Work, *rest: object) -> None:
+    """Run one stage of one image; an error is the image's, not the batch's."""
+    if work.record.error:
+        return
+    started = time.perf_counter()
+    try:
+        stage(work, *rest)
+    except LgnetError as error:
+        work.record.error = str(error)
+    except Exception as error:
+        record_failure(work, error)
+    work.record.seconds += time.perf_counter() - started
+
+
+def _read(work: Work, settings: Settings, engine: EngineInfo, room: Room) -> None:
+    data = read_whole(work.pair.image, file_limit(settings.max_pixels))
+    picture = decode(data, work.pair.image, settings.max_pixels)
+    hole = read_mask(work.pair.mask, picture, settings.masks, settings.max_pixels)
+    work.record.width, work.record.height = picture.width, picture.height
+    work.record.hole_share = round(np.count_nonzero(hole) / hole.size, 6)
+    if not hole.any() and settings.format in (None, picture.format):
+        work.data = data
+    del data  # a large PNG's are worth having back before the holes are planned
+    work.crops = plan(hole, mode=settings.mode, margin=settings.margin, size=engine.side, merge=settings.merge)
+    work.record.crops = len(work.crops)
+    if any(crop.size[0] * crop.size[1] > engine.max_pixels for crop in work.crops):
+        raise FileError(
+            f"{work.pair.image}: {picture.width} x {picture.height} is more than this engine fills at once",
+            mend="fill it through crops: --hd crop",
+        )
+    work.picture, work.hole = picture, hole
+    work.inputs = [cut(picture, hole, crop, room(crop)) for crop in work.crops]
+    work.filled = [None] * len(work.crops)
+
+
+def _paste(work: Work, settings: Settings) -> None:
+    assert work.picture is not None
+    assert work.hole is not None
+    for crop, result in zip(work.crops, work.filled, strict=True):
+        assert result is not None
+        put(work.picture, work.hole, crop, result)
+    work.data = work.data or encode(work.picture, settings.format or work.picture.format, settings.quality)
+
+
+def _write(work: Work) -> None:
+    output = work.pair.output
+    try:
+        write_bytes(output, work.data, parents=True)
+    except OSError as error:  # it names the temporary file
+        raise FileError(f"{output}: cannot be written: {error.strerror}") from error
+    work.record.bytes = len(work.data)
