@@ -204,6 +204,7 @@ HEAVY = {
     "openvino",
     "PIL",
     "tifffile",
+    "kornia_rs",
     "onnx",
     "safetensors",
     "rich",
