@@ -231,6 +231,7 @@ HEAVY = {
     "openvino",
     "PIL",
     "tifffile",
+    "kornia_rs",
     "onnx",
     "safetensors",
     "rich",

@@ -30,7 +30,7 @@ from .metadata import (
     tiff_metadata,
 )
 from .picture import Kind, Picture, swapped, to_rgb, upright
-from .reading import check_png_chunks
+from .png import check_chunks, decode_plain
 
 MAX_PIXELS = 500_000_000
 """Of one image, unless told otherwise. A header that claims more is refused before memory is asked for."""
@@ -77,7 +77,7 @@ def _header(image: Image.Image, path: Path, data: bytes, max_pixels: int) -> Hea
     if fmt != "JPEG" and _has_several(image):
         raise FileError(f"{path}: holds several pictures; lgnet fills files of one")
     if fmt == "PNG":
-        check_png_chunks(data, path)
+        check_chunks(data, path)
     bits, mode, clear, inverted = _sample_bits(image, path), image.mode, None, False
     if fmt == "PNG" and data[25] == 4:
         mode = "LA"  # Pillow says RGBA of 16 bits
@@ -103,6 +103,8 @@ def _has_several(image: Image.Image) -> bool:
 
 def decode(data: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     """A file's bytes as an upright picture. Raises FileError, naming `path`, for what cannot be read whole."""
+    if (plain := decode_plain(data, max_pixels)) is not None:
+        return plain
     header = read_header(data, path, max_pixels)
     if header.mode == "CMYK" or header.format == "WEBP" or (header.format == "TIFF" and header.bits < 16):
         return _decode_with_pillow(data, path, header)

@@ -7,9 +7,6 @@ from pathlib import Path
 from lgnet_cli.errors import FileError
 from lgnet_cli.places import get, is_remote
 
-PNG_CHUNKS_FROM = 8
-"""Bytes of a PNG's signature."""
-
 
 def file_limit(max_pixels: int) -> int:
     """Bytes that a file of so many pixels can have: 16-bit RGBA as it is, and 64 MiB of everything else."""
@@ -43,15 +40,3 @@ def read_whole(path: Path, limit: int) -> bytes:
     if (len(data), after.st_size, after.st_mtime_ns) != (before.st_size, before.st_size, before.st_mtime_ns):
         raise FileError(f"{path}: changed while it was read", mend="run the same command again when it is whole")
     return data
-
-
-def check_png_chunks(data: bytes, path: Path) -> None:
-    """Raise FileError where a chunk claims more bytes than there are: OpenCV would allocate the claim, up to 4 GiB."""
-    at = PNG_CHUNKS_FROM
-    while at + 8 <= len(data):
-        length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        at += 12 + length  # the length, the name and a checksum stand around the chunk's bytes
-        if at > len(data):
-            raise FileError(f"{path}: damaged or cut off; its chunks reach over its end")
-        if name == b"IEND":
-            return
