@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from threading import Lock
 from typing import NamedTuple
@@ -80,7 +81,7 @@ class Child:
 
     def run(self) -> None:
         """Say that it has begun, then do what is asked until it is enough."""
-        self._connection.send(None)
+        self._say(None)
         while True:
             try:
                 what, *rest = self._connection.recv()
@@ -109,7 +110,7 @@ class Child:
             work.inputs = []
             held.append((work, placed))
         self._held[number] = held
-        self._answer(number, answer)
+        self._say((number, answer))
 
     def finish(self, number: int, answers: list[tuple[Record, list[Bytes8 | None]]]) -> None:
         held = self._held.pop(number)
@@ -122,17 +123,16 @@ class Child:
     def _write(self, number: int, works: list[Work]) -> None:
         for work in works:
             write(work)
-        self._answer(number, [(work.record, work.trace) for work in works])
+        self._say((number, [(work.record, work.trace) for work in works]))
 
-    def _answer(self, number: int, answer: object) -> None:
-        with self._lock:
-            self._connection.send((number, answer))
+    def _say(self, what: object) -> None:
+        with self._lock, suppress(OSError):  # nobody listens any more, as `run` will find out
+            self._connection.send(what)
 
 
 def main() -> None:
     """Run with two descriptors: of a socket, and of the shared memory."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal sends them to every process; ours is told what to do
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to every process of a service; this one is told what to do
     cv2.setNumThreads(1)  # there is a process for every core
     memory = mmap.mmap(int(sys.argv[2]), SLOTS * SLOT_BYTES)
     Child(Connection(int(sys.argv[1])), memory).run()

@@ -124,6 +124,7 @@ class _Child:
             [sys.executable, "-c", CODE, *map(str, descriptors), *sys.path],
             pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
+            start_new_session=True,  # a terminal sends Ctrl-C to all of its own
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},  # there is a process for each core
         )
         theirs.close()

@@ -13,7 +13,8 @@ from .atomic import write_bytes
 from .engines.protocol import EngineInfo
 from .errors import EngineError, FileError, LgnetError
 from .imaging.crops import MARGIN, Crop, HdMode, cut, plan, put
-from .imaging.files import MAX_PIXELS, decode, encode
+from .imaging.files import decode, encode
+from .imaging.header import MAX_PIXELS
 from .imaging.masks import Hole, MaskOptions, read_mask
 from .imaging.picture import Bytes8, Picture
 from .imaging.reading import file_limit, read_whole

@@ -207,7 +207,7 @@ def test_an_interrupted_batch_leaves_whole_files_and_goes_on(folders: Folders, t
 def test_ended_at_any_moment_the_next_run_completes(
     folders: Folders, tmp_path: Path, lgnet: Command, kills: int
 ) -> None:
-    """SIGKILL of the command, or of one of its processes; or Ctrl-C to all of them, as a terminal sends it."""
+    """SIGKILL of the command, or Ctrl-C as a terminal sends it. Its processes end with it."""
     images, masks = folders(12)
     started = time.perf_counter()
     assert lgnet("inpaint", images, masks, "-o", tmp_path / "whole").returncode == 0

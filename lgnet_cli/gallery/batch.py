@@ -5,7 +5,8 @@ from pathlib import Path
 
 from lgnet_cli.atomic import write_bytes
 from lgnet_cli.errors import LgnetError
-from lgnet_cli.imaging.files import MAX_PIXELS, decode
+from lgnet_cli.imaging.files import decode
+from lgnet_cli.imaging.header import MAX_PIXELS
 from lgnet_cli.imaging.masks import MaskOptions, read_mask
 from lgnet_cli.imaging.picture import Picture, to_rgb
 from lgnet_cli.imaging.reading import file_limit, read_whole

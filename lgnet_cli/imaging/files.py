@@ -8,7 +8,7 @@ outwards.
 
 import io
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,6 +19,7 @@ from PIL import Image
 from lgnet_cli.errors import FileError
 
 from .formats import FORMATS
+from .header import MAX_PIXELS, Header, open_with_pillow, read_header
 from .metadata import (
     BROKEN,
     FOLDERS,
@@ -30,75 +31,14 @@ from .metadata import (
     tiff_metadata,
 )
 from .picture import Kind, Picture, swapped, to_rgb, upright
-from .png import check_chunks, decode_plain
-
-MAX_PIXELS = 500_000_000
-"""Of one image, unless told otherwise. A header that claims more is refused before memory is asked for."""
+from .png import decode_plain
 
 KINDS: dict[str, Kind] = {"1": "grey", "L": "grey", "I;16": "grey", "LA": "grey+alpha", "RGB": "rgb", "RGBA": "rgba",
                           "CMYK": "cmyk"}  # fmt: skip
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it cannot read, we report by name
-# The same of Pillow's warnings. Once and for all: warnings.catch_warnings is not made for threads.
+# Pillow too. Once and for all: warnings.catch_warnings is not made for threads.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-Image.MAX_IMAGE_PIXELS = None  # our own limit is checked for every library, and is an error, not a warning
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a file says of itself before its pixels are decoded."""
-
-    format: str  # JPEG, PNG, WEBP, TIFF or BMP
-    mode: str  # Pillow's name
-    width: int  # pixels as stored
-    height: int
-    bits: int  # a sample, 8 or 16
-    clear: int | None = None  # of a grey PNG: the shade that is transparent
-    inverted: bool = False  # 16-bit TIFF whose 0 is white; OpenCV leaves it so
-
-
-def read_header(data: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Header:
-    """Raises FileError: not an image we read, several frames, samples of another kind, or too many pixels."""
-    try:
-        return _header(_open(data, path), path, data, max_pixels)
-    except BROKEN as error:  # looking for a second frame reads its header
-        raise FileError(f"{path}: not a readable image") from error
-
-
-def _header(image: Image.Image, path: Path, data: bytes, max_pixels: int) -> Header:
-    fmt = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG followed by a second picture
-    if fmt not in FORMATS:
-        raise FileError(f"{path}: is {fmt} inside; lgnet reads JPEG, PNG, WebP, TIFF and BMP")
-    if image.width * image.height > max_pixels:
-        raise FileError(
-            f"{path}: claims {image.width} x {image.height} pixels; the limit is {max_pixels:,}",
-            mend="if the file is what it should be: --max-pixels",
-        )
-    if fmt != "JPEG" and _has_several(image):
-        raise FileError(f"{path}: holds several pictures; lgnet fills files of one")
-    if fmt == "PNG":
-        check_chunks(data, path)
-    bits, mode, clear, inverted = _sample_bits(image, path), image.mode, None, False
-    if fmt == "PNG" and data[25] == 4:
-        mode = "LA"  # Pillow says RGBA of 16 bits
-    elif fmt == "PNG" and data[25] == 0:
-        clear = image.info.get("transparency")
-    elif fmt == "TIFF" and bits == 16:
-        inverted = image.tag_v2.get(262) == 0  # type: ignore[attr-defined]
-        if image.tag_v2.get(284) == 2 or 1 in image.tag_v2.get(338, ()):  # type: ignore[attr-defined]
-            raise FileError(f"{path}: 16-bit TIFF with separate planes or premultiplied alpha is not supported")
-    return Header(fmt, mode, image.width, image.height, bits, clear, inverted)
-
-
-def _has_several(image: Image.Image) -> bool:
-    """Whether there is a second frame. A TIFF's are never counted: it can hold a chain of them that takes hours."""
-    if image.format != "TIFF":
-        return bool(getattr(image, "n_frames", 1) > 1)
-    try:
-        image.seek(1)
-    except EOFError:
-        return False
-    return True
 
 
 def decode(data: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -136,23 +76,6 @@ def encode(picture: Picture, fmt: str, quality: int) -> bytes | memoryview:
     return _encode_with_opencv(picture, fmt, quality)
 
 
-def _open(data: bytes, path: Path) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(data))
-    except BROKEN as error:
-        raise FileError(f"{path}: is empty" if not data else f"{path}: not a readable image") from error
-
-
-def _sample_bits(image: Image.Image, path: Path) -> int:
-    if image.format == "TIFF":
-        bits = {int(b) for b in image.tag_v2.get(258, (1,))}  # type: ignore[attr-defined]
-        ink_or_two_channels = image.mode in ("CMYK", "LA") and bits == {16}
-        if not bits <= {1, 8, 16} or image.tag_v2.get(339, (1,))[0] != 1 or ink_or_two_channels:  # type: ignore[attr-defined]
-            raise FileError(f"{path}: TIFF of mode {image.mode} with {sorted(bits)} bits is not supported")
-        return max(bits)
-    return 16 if image.mode.startswith("I") else 8  # PNG of 16-bit colour says 8 here; OpenCV finds out
-
-
 def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
     try:
         pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED)
@@ -180,7 +103,7 @@ def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
 
 
 def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
-    image = _open(data, path)
+    image = open_with_pillow(data, path)
     try:
         if header.format == "TIFF" and not _is_covered(image):
             raise FileError(f"{path}: damaged; parts of its pixels are missing")
@@ -215,7 +138,7 @@ def _is_covered(image: Image.Image) -> bool:
 
 def _metadata_of_tiff(data: bytes, path: Path) -> tuple[bytes, bytes, int]:
     try:
-        return tiff_metadata(_open(data, path))
+        return tiff_metadata(open_with_pillow(data, path))
     except BROKEN as error:
         raise FileError(f"{path}: its metadata are broken", mend=f"remove them: exiftool -all= {path}") from error
 

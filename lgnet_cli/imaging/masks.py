@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from lgnet_cli.errors import MaskError
 from lgnet_cli.spec import HOLE
 
-from .files import MAX_PIXELS, decode
+from .files import decode
+from .header import MAX_PIXELS
 from .picture import Bytes8, Picture, to_rgb, upright
 from .reading import file_limit, read_whole
 
