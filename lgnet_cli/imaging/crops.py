@@ -177,6 +177,7 @@ def _square(group: NDArray[np.int64], shape: tuple[int, ...], margin: int, size:
     """A square around a group, shifted to stay inside the photo where the photo is large enough."""
     height, width = shape
     side = min(int(side_of(group[None], margin, size)[0]), max(width, height, size))
-    left, top = ((int(group[i]) + int(group[i + 2]) - side) // 2 for i in (0, 1))
+    left, top, right, bottom = holes = tuple(group.tolist())
+    left, top = (left + right - side) // 2, (top + bottom - side) // 2
     left, top = (max(0, min(at, end - side)) for at, end in ((left, width), (top, height)))
-    return Crop(left, top, side, side, (size, size), tuple(group.tolist()))
+    return Crop(left, top, side, side, (size, size), holes)
