@@ -22,6 +22,7 @@ from .engines.protocol import EngineInfo
 from .imaging.crops import Crop
 from .imaging.picture import Bytes8
 from .imaging.spool import Pair
+from .places import place
 from .report import Record
 from .stages import Settings, Work, paste_and_encode, read, write
 
@@ -97,11 +98,12 @@ class Child:
         self._settings, self._engine = settings, engine
         sign_as(host, pid, index)
 
-    def read(self, number: int, slot: int | None, asked: list[tuple[Pair, Record]]) -> None:
+    def read(self, number: int, slot: int | None, asked: list[Record]) -> None:
         room = _Room(self._memory, slot)
         held: list[tuple[Work, list[Placed | None]]] = []
         answer: list[tuple[Record, list[Placed | Inputs], str]] = []
-        for pair, said in asked:
+        for said in asked:
+            pair = Pair(place(said.input), place(said.mask), place(said.output))
             work, room.placed = Work(pair, said), []
             read(work, self._settings, self._engine, room.take)
             placed = room.placed[: len(work.inputs)]  # none of an image that failed

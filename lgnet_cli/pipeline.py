@@ -14,7 +14,6 @@ import numpy as np
 from .engines.protocol import Engine
 from .imaging.spool import Pair
 from .ordered import results
-from .places import facts
 from .processes import Processes
 from .report import Record, Report
 from .stages import Group, Settings, Stages, Work, record, record_failure, start
@@ -112,24 +111,16 @@ def _grouped(works: Iterable[Work], summary: Summary) -> Iterator[Group]:
     """Images that are to go together."""
     group, total = Group([]), 0
     for work in works:
-        size = _size(work)
-        if group.works and total + size > TOGETHER_BYTES:
+        if group.works and total + work.size > TOGETHER_BYTES:
             yield group
             group, total = Group([]), 0
         group.works.append(work)
-        total += size
+        total += work.size
         if len(group.works) >= _together(summary):
             yield group
             group, total = Group([]), 0
     if group.works:
         yield group
-
-
-def _size(work: Work) -> int:
-    try:
-        return facts(work.pair.image).size
-    except OSError:  # gone since the folder was listed, as reading it will say
-        return 0
 
 
 def _together(summary: Summary) -> int:

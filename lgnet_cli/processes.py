@@ -147,7 +147,7 @@ class _Child:
             self._count += 1
             slot = self._free.pop() if self._free else None
         group.place = _Place(self, self._count, slot)
-        return self._ask(group, "read", slot, [(work.pair, work.record) for work in group.works])
+        return self._ask(group, "read", slot, [work.record for work in group.works])
 
     def finish(self, group: Group) -> Future[Group]:
         answers: list[tuple[Any, list[Bytes8 | None]]] = []

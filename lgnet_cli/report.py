@@ -156,11 +156,14 @@ def records(path: Path) -> Iterator[Record]:
 
 def key_of(pair: Pair, settings: str) -> str:
     """A hash of what the output depends on: both files' names, sizes and times, and the settings. Raises OSError."""
-    parts = [settings]
-    for file in (pair.image, pair.mask):
-        said = facts(file)
-        parts += [str(file), str(said.size), said.stamp]
-    return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
+    return key_and_size(pair, settings)[0]
+
+
+def key_and_size(pair: Pair, settings: str) -> tuple[str, int]:
+    """`key_of`, and the image's size in bytes, which it has to look up."""
+    image, mask = facts(pair.image), facts(pair.mask)
+    parts = [settings, str(pair.image), str(image.size), image.stamp, str(pair.mask), str(mask.size), mask.stamp]
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[:16], image.size
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

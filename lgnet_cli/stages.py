@@ -19,7 +19,7 @@ from .imaging.masks import Hole, MaskOptions, read_mask
 from .imaging.picture import Bytes8, Picture
 from .imaging.reading import file_limit, read_whole
 from .imaging.spool import Pair
-from .report import Record, Report, key_of
+from .report import Record, Report, key_and_size
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Work:
 
     pair: Pair
     record: Record
+    size: int = 0  # bytes of the image's file
     picture: Picture | None = None
     hole: Hole | None = None
     data: bytes | memoryview = b""  # of the output; the input's own where there is nothing to fill
@@ -92,7 +93,8 @@ def start(pair: Pair, fixed: str) -> Work:
     """A pair that is to be done; `fixed` as `Settings.fixed_part` gives it."""
     work = Work(pair, Record(str(pair.image), str(pair.mask), str(pair.output), "failed"))
     try:
-        work.record.key = pair.key or key_of(pair, fixed)
+        key, work.size = key_and_size(pair, fixed)
+        work.record.key = pair.key or key
     except OSError as error:  # gone since the folder was listed
         work.record.error = f"{error.filename}: {error.strerror}"
     return work
@@ -157,8 +159,9 @@ def _read(work: Work, settings: Settings, engine: EngineInfo, room: Room) -> Non
     picture = decode(data, work.pair.image, settings.max_pixels)
     hole = read_mask(work.pair.mask, picture, settings.masks, settings.max_pixels)
     work.record.width, work.record.height = picture.width, picture.height
-    work.record.hole_share = round(np.count_nonzero(hole) / hole.size, 6)
-    if not hole.any() and settings.format in (None, picture.format):
+    holes = np.count_nonzero(hole)
+    work.record.hole_share = round(holes / hole.size, 6)
+    if not holes and settings.format in (None, picture.format):
         work.data = data
     del data  # a large PNG's are worth having back before the holes are planned
     work.crops = plan(hole, mode=settings.mode, margin=settings.margin, size=engine.side, merge=settings.merge)

@@ -47,18 +47,20 @@ def groups(hole: Hole, margin: int, size: int) -> Boxes:
 
 
 def _boxes_of_all(hole: Hole, cell: int) -> Boxes:
-    """As `_boxes`, but looks only at the part of the photo that has holes; from a corner of the grid on."""
+    """The bounding box of every connected hole; of a long thin one, such as a scratch, those of its pieces.
+
+    Looks only at the part of the photo that has holes; for pieces, from a corner of the grid on.
+    """
     x, y, width, height = cv2.boundingRect(np.ascontiguousarray(hole).view(np.uint8))
+    few = _outlined(hole[y : y + height, x : x + width])
+    if few is not None and ((few[:, 2:] - few[:, :2]) <= cell).all():
+        return np.asarray(few + np.array([x, y, x, y]), np.int64)
     left, top = x // cell * cell, y // cell * cell
     boxes = _boxes(hole[top : y + height, left : x + width], cell)
     return np.asarray(boxes + np.array([left, top, left, top]), np.int64)
 
 
 def _boxes(hole: Hole, cell: int) -> Boxes:
-    """The bounding box of every connected hole; of a long thin one, such as a scratch, those of its pieces."""
-    few = _outlined(hole)
-    if few is not None and ((few[:, 2:] - few[:, :2]) <= cell).all():
-        return few
     labels, stats = _components(hole)
     left, top, width, height = stats[1:, :4].T.astype(np.int64)
     boxes = np.stack([left, top, left + width, top + height], axis=1)
@@ -72,7 +74,8 @@ def _boxes(hole: Hole, cell: int) -> Boxes:
 def _outlined(hole: Hole) -> Boxes | None:
     """The bounding boxes of connected holes by their outlines, in a tenth of the time of labelling; None of many."""
     bits = np.ascontiguousarray(hole).view(np.uint8)
-    if _begins(bits) > OUTLINED:
+    most = (bits.shape[0] + 1) // 2 * ((bits.shape[1] + 1) // 2)  # of 2 x 2 pixels, no two are holes of their own
+    if most > OUTLINED and _begins(bits) > OUTLINED:
         return None
     outlines, above = cv2.findContours(bits, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     outer = [cv2.boundingRect(line) for line, (*_, inside) in zip(outlines, above[0], strict=True) if inside < 0]
