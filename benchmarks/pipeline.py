@@ -7,7 +7,6 @@ that drifts slows all; the figures are medians of each round's ratio.
 
 import json
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -56,7 +55,6 @@ class Rates:
     ratio_of_processes: float  # to the bare loop
     ratio_of_threads: float
     start_seconds: float  # of the processes, which is no part of the above: they start while an engine loads
-    process_mib: float  # at the peak of the largest
 
 
 def compare(count: int, rounds: int, batch: int) -> Rates:
@@ -78,7 +76,7 @@ def compare(count: int, rounds: int, batch: int) -> Rates:
     counted = np.array(rates[1:])  # the first round warms the disk's cache
     ratios = counted[:, 1:] / counted[:, :1]
     figures = [*np.median(counted, axis=0).tolist(), *np.median(ratios, axis=0).tolist(), statistics.median(starts)]
-    return Rates(count, threads(), *figures, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+    return Rates(count, threads(), *figures)
 
 
 def write_photos(folder: Path, count: int) -> None:
@@ -145,7 +143,4 @@ def main(count: int, rounds: int, batch: int, as_json: bool) -> None:
     print(f"{rates.images} JPEGs of {SIZE[1]} x {SIZE[0]}, an engine that does nothing, medians of {rounds} rounds:")
     for name, what, rate, said in ways:
         print(f"  {f'{name}, {rates.threads} {what}':22} {rate:7.1f} images/s   {said}")
-    print(
-        f"  the processes start in {rates.start_seconds:.2f} s, while an engine loads, "
-        f"and take {rates.process_mib:.0f} MiB each"
-    )
+    print(f"  the processes start in {rates.start_seconds:.2f} s, while an engine loads")

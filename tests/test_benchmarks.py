@@ -105,5 +105,5 @@ def test_the_pipeline_keeps_up_with_a_bare_loop(lgnet: Callable[..., "subprocess
     """The goal is 0.85 on 2,000; these are floors for a small, busy machine."""
     done = lgnet("bench", "pipeline", "--images", 200, "--rounds", 3, "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["ratio_of_processes"] > 0.5
-    assert json.loads(done.stdout)["ratio_of_threads"] > 0.5
+    assert json.loads(done.stdout)["ratio_of_processes"] > 0.4
+    assert json.loads(done.stdout)["ratio_of_threads"] > 0.4
