@@ -91,7 +91,9 @@ def test_ended_at_any_moment_nothing_is_partial_and_the_next_run_completes(
     assert lgnet("inpaint", images, masks, "-o", tmp_path / "whole").returncode == 0
     length, whole, rng = time.perf_counter() - started, visible(tmp_path / "whole"), random.Random(kills)
     seen, amid, recognised, out = 0, 0, 0, tmp_path / "0"
-    for i in range(kills):
+    for i in range(4 * kills):
+        if seen >= kills and amid and recognised:  # by chance all may fall before or after the work
+            break
         number = rng.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM))
         command = [LGNET, "inpaint", images, masks, "-o", out]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
@@ -102,7 +104,7 @@ def test_ended_at_any_moment_nothing_is_partial_and_the_next_run_completes(
         if number != signal.SIGKILL:  # which ends Python itself before the command has begun, and after it is through
             amidst = "back end" in said and len(now) < len(whole)
             assert code in ((130,) if amidst else (0, 130, -number)), said
-            assert code != 130 or "interrupted" in said
+            assert code != 130 or "interrupted" in said or not said.strip()  # typer's own, before there is a command
             assert seconds < 2
         assert all(whole[name] == content for name, content in now.items())
         amid += 0 < len(now) < len(whole)
@@ -112,7 +114,7 @@ def test_ended_at_any_moment_nothing_is_partial_and_the_next_run_completes(
     done = lgnet("inpaint", images, masks, "-o", out)
     recognised += "the run before was killed" in done.stderr
     assert (done.returncode, visible(out), hidden(out)) == (0, whole, []), done.stderr
-    assert seen == kills
+    assert seen >= kills
     assert amid, "no kill fell amid the work: nothing was tested"
     assert recognised, "no killed run was recognised by the next"
 

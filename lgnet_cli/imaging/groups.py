@@ -51,7 +51,7 @@ def _boxes_of_all(hole: Hole, cell: int) -> Boxes:
 
     Looks only at the part of the photo that has holes; for pieces, from a corner of the grid on.
     """
-    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(hole).view(np.uint8))
+    x, y, width, height = cv2.boundingRect(hole.view(np.uint8))
     few = _outlined(hole[y : y + height, x : x + width])
     if few is not None and ((few[:, 2:] - few[:, :2]) <= cell).all():
         return np.asarray(few + np.array([x, y, x, y]), np.int64)
@@ -73,7 +73,7 @@ def _boxes(hole: Hole, cell: int) -> Boxes:
 
 def _outlined(hole: Hole) -> Boxes | None:
     """The bounding boxes of connected holes by their outlines, in a tenth of the time of labelling; None of many."""
-    bits = np.ascontiguousarray(hole).view(np.uint8)
+    bits = hole.view(np.uint8)
     most = (bits.shape[0] + 1) // 2 * ((bits.shape[1] + 1) // 2)  # of 2 x 2 pixels, no two are holes of their own
     if most > OUTLINED and _begins(bits) > OUTLINED:
         return None
@@ -85,7 +85,7 @@ def _outlined(hole: Hole) -> Boxes | None:
 
 def _components(hole: Hole) -> tuple[NDArray[Any], NDArray[np.int32]]:
     """Connected holes: labels (H, W), 0 = known, and OpenCV's statistics of each label."""
-    bits = np.ascontiguousarray(hole).view(np.uint8)
+    bits = hole.view(np.uint8)
     kind = cv2.CV_16U if hole.size > LARGE and _begins(bits) < 1 << 16 else cv2.CV_32S
     _, labels, stats, _ = cv2.connectedComponentsWithStats(bits, connectivity=8, ltype=kind)
     return labels, np.asarray(stats, np.int32)
@@ -102,7 +102,7 @@ def _thick(hole: Hole, labels: NDArray[Any], count: int) -> Hole:
     thick, around = np.zeros(count, bool), 2 * THIN  # rows more than enough to tell distances up to THIN
     for top in range(0, len(hole), BAND):
         start = max(top - around, 0)
-        framed = np.ascontiguousarray(hole[start : top + BAND + around]).view(np.uint8)
+        framed = hole[start : top + BAND + around].view(np.uint8)
         depth = cv2.distanceTransform(framed, cv2.DIST_L2, 3)[top - start :][:BAND]
         thick[labels[top : top + BAND][depth > THIN]] = True
     thick[0] = False

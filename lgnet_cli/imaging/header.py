@@ -37,6 +37,7 @@ def read_header(data: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Header
     if size := jpeg.size_of(data):
         _check_size(*size, path, max_pixels)
         return Header("JPEG", "RGB", *size, bits=8)
+    check_chunks(data, path)
     try:
         return _header(open_with_pillow(data, path), path, data, max_pixels)
     except BROKEN as error:  # looking for a second frame reads its header
@@ -50,8 +51,6 @@ def _header(image: Image.Image, path: Path, data: bytes, max_pixels: int) -> Hea
     _check_size(image.width, image.height, path, max_pixels)
     if fmt != "JPEG" and _has_several(image):
         raise FileError(f"{path}: holds several pictures; lgnet fills files of one")
-    if fmt == "PNG":
-        check_chunks(data, path)
     bits, mode, clear, inverted = _sample_bits(image, path), image.mode, None, False
     if fmt == "PNG" and data[25] == 4:
         mode = "LA"  # Pillow says RGBA of 16 bits

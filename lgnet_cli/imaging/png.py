@@ -35,6 +35,15 @@ LARGEST = 1 << 24
 """Bytes of a file, and of its pixels. kornia-rs keeps the interpreter while it decodes: a photo of so many for 40 ms,
 but one of 108 megapixels for 0.6 s, in which no other thread would run, nor Ctrl-C be seen."""
 
+MOST_CHUNKS = 10_000
+"""Beside those of pixels; photos have a dozen. Pillow reads ten thousand in a second."""
+
+MOST_BYTES = 8
+"""Of a pixel: four samples of 16 bits."""
+
+SPARE = 1 << 16
+"""Bytes of compressed pixels that even one pixel may have: they can become a thousand times as many."""
+
 LONGEST = 1_000_000
 """Pixels a side; OpenCV reads and writes no PNG with more."""
 
@@ -80,9 +89,24 @@ def _is_harmless(chunk: bytes) -> bool:
 
 
 def check_chunks(data: bytes, path: Path) -> None:
-    """Raise FileError where a chunk claims more bytes than there are: OpenCV would allocate the claim, up to 4 GiB."""
-    if any(end > len(data) for _, _, end in _chunks(data)):
-        raise FileError(f"{path}: damaged or cut off; its chunks reach over its end")
+    """Look over a file before a library does; nothing of one that is no PNG.
+
+    Raises:
+        FileError: a chunk claims more bytes than there are: OpenCV would allocate the claim, up to 4 GiB. Or there are
+            so many chunks, or so much more than the pixels take, that reading it all would take minutes.
+    """
+    if data[:16] != BEGINNING or len(data) < 33:
+        return
+    others, pixels = 0, 0  # chunks; bytes
+    for name, start, end in _chunks(data):
+        if end > len(data):
+            raise FileError(f"{path}: damaged or cut off; its chunks reach over its end")
+        others, pixels = (others, pixels + end - start) if name == b"IDAT" else (others + 1, pixels)
+        if others > MOST_CHUNKS:
+            raise FileError(f"{path}: damaged; it has more than {MOST_CHUNKS:,} chunks beside its pixels")
+    width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if pixels > 2 * height * (MOST_BYTES * width + 1) + SPARE:  # a byte more a row; twice, for who compresses badly
+        raise FileError(f"{path}: damaged; it holds {pixels:,} bytes for {width} x {height} pixels")
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

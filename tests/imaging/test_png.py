@@ -260,3 +260,22 @@ def test_threads_see_their_own_pixels(noise: Noise) -> None:
         for seen, pixels in zip(pool.map(lambda data: decode_plain(data, MANY), files), all_pixels * 10, strict=True):
             assert seen is not None
             np.testing.assert_array_equal(seen.pixels, pixels)
+
+
+def test_what_would_take_minutes_to_read_is_refused() -> None:
+    """With EXIF, so that kornia-rs leaves it to Pillow and OpenCV, which would inflate and list all of it."""
+    head, pixels, end = chunks_of(written(np.zeros((1, 1), np.uint8)))
+    exif = (b"eXIf", TURNED)
+    assert decode(joined([head, exif, pixels, end]), Path("p")).pixels.size == 1
+    with pytest.raises(FileError, match=r"^p: damaged; it holds 19\d,\d{3} bytes for 1 x 1 pixels"):
+        decode(joined([head, exif, (b"IDAT", zlib.compress(bytes(200_000_000))), end]), Path("p"))
+    with pytest.raises(FileError, match=r"^p: damaged; it has more than 10,000 chunks beside its pixels"):
+        decode(joined([head, exif, *[(b"tEXt", b"a\0b")] * 10_001, pixels, end]), Path("p"))
+
+
+def test_pixels_that_do_not_compress_are_read(noise: Noise) -> None:
+    """Of 16 bits, each row a chunk of its own, stored as they are: no real file has more bytes for its pixels."""
+    written_so = written(noise(4, np.uint16), cv2.IMWRITE_PNG_COMPRESSION, 0)
+    (head, *_), stream = chunks_of(written_so), stream_of(written_so)
+    parts = [(b"IDAT", stream[at : at + 7]) for at in range(0, len(stream), 7)]
+    assert decode(joined([head, (b"eXIf", TURNED), *parts, (b"IEND", b"")]), Path("p")).turned == 6
