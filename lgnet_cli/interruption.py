@@ -31,6 +31,11 @@ def interrupt_on_signals(said: str) -> None:
     threading.Thread(target=_watch, args=(reader, said), name="lgnet-signals", daemon=True).start()
 
 
+def was_interrupted() -> bool:
+    """Whether one of SIGNALS has come. What it interrupts may say something else: an import, that it failed."""
+    return any(signal.getsignal(number) is _ignore for number in SIGNALS)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     for each in SIGNALS:
         signal.signal(each, _ignore)  # not SIG_IGN, which a child would inherit

@@ -1,5 +1,6 @@
 """The command line. Bodies only translate, heavy imports happen inside them; errors become exit codes in one place."""
 
+import signal
 import sys
 import traceback
 from enum import Enum
@@ -12,7 +13,7 @@ from . import __version__
 from .commands import bench, training, weights
 from .commands import engine as engines
 from .commands.shared import MaskSource, Polarity, Verbose
-from .errors import ExitCode, Interrupted, LgnetError, UsageError
+from .errors import Interrupted, LgnetError, UsageError
 
 EXIT_CODES = """Exit codes: 0 all done, 1 unexpected, 2 usage, 3 some images failed, 4 nothing to do or nothing matched,
 5 model or engine unusable, 6 training stopped, 130 interrupted."""
@@ -73,10 +74,20 @@ def main() -> None:
     except Exception as error:
         if "--verbose" in sys.argv:
             traceback.print_exc()
-        known = isinstance(error, LgnetError)
-        said = str(error) if known else f"unexpected {type(error).__name__}: {error}\n  please report it with --verbose"
-        print(f"lgnet: {said}", file=sys.stderr)
-        sys.exit(error.exit_code if isinstance(error, LgnetError) else ExitCode.UNEXPECTED)
+        ours = named(error)
+        print(f"lgnet: {ours}", file=sys.stderr)
+        sys.exit(ours.exit_code)
+
+
+def named(error: Exception) -> LgnetError:
+    """An error as one of ours. Another kind is a bug, unless a signal came: an import that it interrupts may say so."""
+    from .interruption import was_interrupted
+
+    if isinstance(error, LgnetError):
+        return error
+    if was_interrupted():
+        return Interrupted("interrupted")
+    return LgnetError(f"unexpected {type(error).__name__}: {error}", mend="please report it with --verbose")
 
 
 def _version(wanted: bool) -> None:
@@ -148,6 +159,8 @@ def inpaint(
     Known pixels come back bit for bit in lossless formats. OUT/lgnet-report.jsonl has a line for every image; a
     second run does what is missing.
     """
+    # Until there is something to end in good order: in the middle of an import, Ctrl-C would end as an ImportError.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     from .batch import Job, run_job
     from .places import place
 

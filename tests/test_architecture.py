@@ -16,7 +16,7 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "atomic": set(),
     "escape": set(),
     "ordered": set(),
-    "main": {"batch", "commands", "lgnet_cli"},
+    "main": {"batch", "commands", "interruption", "lgnet_cli"},
     "commands": {"batch", "weights", "engines", "imaging.masks", "training", "benchmarks"},
     "lgnet_cli": {"session"},
     "interruption": set(),

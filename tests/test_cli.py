@@ -288,3 +288,22 @@ def test_every_command_has_an_example_in_its_help(lgnet: Command) -> None:
     for command in commands:
         assert f"lgnet {' '.join(command)}" in lgnet(*command, "--help").stdout.split("Example:")[1]
     assert "130 interrupted" in " ".join(lgnet("--help").stdout.split())
+
+
+def test_an_import_that_a_signal_interrupts_is_no_bug() -> None:
+    """OpenCV's and ONNX Runtime's raise ImportError then."""
+    code = """
+import os, signal
+from lgnet_cli.errors import ExitCode
+from lgnet_cli.interruption import interrupt_on_signals
+from lgnet_cli.main import named
+assert named(ImportError("initialization failed")).exit_code == ExitCode.UNEXPECTED
+interrupt_on_signals("goes on")
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause()
+except KeyboardInterrupt:
+    print(named(ImportError("initialization failed")).exit_code.value)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == ("130\n", "")
