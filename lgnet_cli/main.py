@@ -74,9 +74,14 @@ def main() -> None:
     except Exception as error:
         if "--verbose" in sys.argv:
             traceback.print_exc()
-        ours = named(error)
-        print(f"lgnet: {ours}", file=sys.stderr)
-        sys.exit(ours.exit_code)
+        sys.exit(_told(error))
+
+
+def _told(error: Exception) -> int:
+    """Say it; the exit code. Apart, for a variable of `main` would keep the error, and all that its traceback holds."""
+    ours = named(error)
+    print(f"lgnet: {ours}", file=sys.stderr)
+    return ours.exit_code
 
 
 def named(error: Exception) -> LgnetError:
