@@ -57,7 +57,7 @@ def note_what_is_not_finite(seen: list[str], name: str, module: object, inputs: 
             seen.append(f"{name}: {tensor.dtype}")
 
 
-@pytest.mark.parametrize("turing", [False, True])
+@pytest.mark.parametrize("turing", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_half_arithmetic_is_close_and_finite(*, turing: bool) -> None:
     pairs = [*examples(), *adversarial()]
     images, masks = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
@@ -81,7 +81,7 @@ def test_half_arithmetic_is_close_and_finite(*, turing: bool) -> None:
         assert verdict.good, f"image {i}: {verdict}"
 
 
-@pytest.mark.parametrize("turing", [False, True])
+@pytest.mark.parametrize("turing", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("scale", [0.0, 1e-6, 1.0, 168.0, 6e4])
 def test_attention_in_half_survives_features_that_break_half(scale: float, *, turing: bool) -> None:
     """Zero vectors, whose 1e-7 half rounds away, and sums of squares beyond 65504: the float32 island holds them."""

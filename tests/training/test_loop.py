@@ -153,6 +153,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_files_and_checkpoint(images: 
     assert str(run / "config.toml") in done.stderr
 
 
+@pytest.mark.slow
 def test_it_starts_from_published_weights_and_goes_on_with_the_same_images_alone(images: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     options = ["--init", FIXTURE, "--steps", 1, "--set", "val_count=2", "--set", "ema=0.9", *PLAIN]
