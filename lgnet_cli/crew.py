@@ -16,11 +16,12 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from .errors import FileError, LgnetError, ModelError
+from .errors import LgnetError, ModelError
 from .imaging.spool import Pair
 from .pipeline import Summary
 from .places import is_remote
 from .report import Record, Report, key_of
+from .stages import record as add_line
 from .worker import Opened, Order, Part, Worker
 
 SECONDS = 3.0
@@ -276,11 +277,8 @@ class Crew:
 
     def _record(self, pair: Pair, record: Record, trace: str) -> None:
         record.input, record.mask, record.output = str(pair.image), str(pair.mask), str(pair.output)
-        try:
-            self._report.add(record)
-        except FileError as error:  # the output is there, but the next run will not know: it is not done
-            record.status, record.error = "failed", "; ".join(filter(None, (record.error, str(error))))
-        setattr(self._summary, record.status, getattr(self._summary, record.status) + 1)
+        add_line(record, self._report)
+        self._summary.count(record)
         self._on_done(record, trace)
 
 

@@ -51,6 +51,10 @@ class Summary:
         """Images, of this run."""
         return self.filled + self.copied + self.failed
 
+    def count(self, record: Record) -> None:
+        """One more image, by what became of it."""
+        setattr(self, record.status, getattr(self, record.status) + 1)
+
 
 def run(
     pairs: Iterable[Pair],
@@ -90,7 +94,7 @@ def run(
                 yield work
 
     def count(work: Work) -> None:
-        setattr(summary, work.record.status, getattr(summary, work.record.status) + 1)
+        summary.count(work.record)
         on_done(work.record, work.trace)
 
     stages: Stages
@@ -142,7 +146,7 @@ def _alone(work: Work, stages: Stages, engine: Engine, report: Report, summary: 
     for group in _through(stages, engine, [Group([again])], 1, summary):
         if group.lost:
             again.record.status, again.record.error = "failed", f"{again.pair.image}: {LOST}"
-            record(again, report)
+            record(again.record, report)
     return again
 
 

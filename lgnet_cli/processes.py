@@ -241,7 +241,7 @@ class _Child:
             return
         for work, (said, trace) in zip(group.works, answers, strict=True):
             work.record, work.trace = said, work.trace or trace
-            record(work, self._report)
+            record(said, self._report)
         if group.place.slot is not None:
             with self._lock:
                 self._free.append(group.place.slot)

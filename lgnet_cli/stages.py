@@ -119,13 +119,12 @@ def write(work: Work) -> None:
     work.record.seconds = round(work.record.seconds, 4)
 
 
-def record(work: Work, report: Report) -> None:
-    """Add the image's line to the report."""
+def record(said: Record, report: Report) -> None:
+    """Add an image's line to the report."""
     try:
-        report.add(work.record)
+        report.add(said)
     except FileError as error:  # the output is there, but the next run will not know: it is not done
-        work.record.status = "failed"
-        work.record.error = "; ".join(filter(None, (work.record.error, str(error))))
+        said.status, said.error = "failed", "; ".join(filter(None, (said.error, str(error))))
 
 
 def record_failure(work: Work, error: Exception) -> None:

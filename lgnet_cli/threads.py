@@ -60,7 +60,7 @@ class Threads:
     def _write(self, group: Group, done: Future[Group]) -> None:
         for work in group.works:
             write(work)
-            record(work, self._report)
+            record(work.record, self._report)
         done.set_result(group)
 
 

@@ -34,7 +34,7 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
         "cluster",
     },
     "cluster": {"crew", "worker", "pipeline", "stages", "report", "imaging.spool", "engines.select"},
-    "crew": {"worker", "pipeline", "report", "imaging.spool"},
+    "crew": {"worker", "pipeline", "stages", "report", "imaging.spool"},
     "worker": {
         "lgnet_cli",
         "lock",

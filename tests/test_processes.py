@@ -225,7 +225,7 @@ def test_ended_at_any_moment_the_next_run_completes(
             else:
                 os.killpg(running.pid, signal.SIGINT)
             said = running.stderr.read()  # ends when the last of its processes has
-        assert "Traceback" not in said, said
+        assert "child.py" not in said, said  # its processes end in silence; Python itself, as it starts, may not
         now = {name: data for name, data in (files(out) if out.exists() else {}).items() if not name.startswith(".")}
         assert all(whole[name] == content for name, content in now.items())
         amid += 0 < len(now) < len(whole)
