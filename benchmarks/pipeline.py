@@ -101,7 +101,7 @@ def pipeline_rate(folder: Path, out: Path, batch: int, processes: Processes | No
     started = time.perf_counter()
     report, summary = Report(out), Summary()
     pairs = make_plan(str(folder / "images"), folder / "masks", out).pairs
-    run(pairs, Nothing(), Settings(quality=QUALITY, batch=batch), report, summary, processes=processes)
+    run(pairs, Nothing(), Settings(refine="none", quality=QUALITY, batch=batch), report, summary, processes=processes)
     report.close()
     assert summary.filled == len(pairs)
     return len(pairs) / (time.perf_counter() - started)

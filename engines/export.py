@@ -45,7 +45,8 @@ AROUND_HOLES = "around the holes"
 class EightBit(nn.Module):
     """The network between 8-bit images: what an engine computes.
 
-    `forward(image, mask)`: (N, H, W, 3) uint8 RGB and (N, H, W) uint8 with nonzero = hole -> (N, H, W, 3) uint8.
+    `forward(image, mask)`: (N, H, W, 3) uint8 RGB and (N, H, W) uint8 with 128 and above = hole, 1 to 127 = known but
+    drawn -> (N, H, W, 3) uint8.
     Computes in the network's own precision. Known pixels do not pass through the network, nor through its scaling:
     they are chosen from the input, whose values 0 to 255 both halves and floats hold exactly.
     """
@@ -57,10 +58,10 @@ class EightBit(nn.Module):
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         dtype = next(self.net.parameters()).dtype
         pixels = image.to(dtype).permute(0, 3, 1, 2)  # cast first and last: TensorRT knows 8 bits only at the border
-        hole = (mask.to(dtype) != 0).unsqueeze(1)
-        stages = self.net(pixels / 127.5 - 1, hole.to(pixels.dtype))
+        marks = mask.to(dtype).unsqueeze(1)
+        stages = self.net(pixels / 127.5 - 1, (marks >= 128).to(pixels.dtype))
         drawn = torch.round(((stages.global_ + 1) * 127.5).clamp(0, 255))  # rounded, where upstream truncates
-        return torch.where(hole, drawn, pixels).permute(0, 2, 3, 1).to(torch.uint8)
+        return torch.where(marks != 0, drawn, pixels).permute(0, 2, 3, 1).to(torch.uint8)
 
 
 def fold_batchnorm(model: LGNet) -> LGNet:

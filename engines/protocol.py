@@ -39,10 +39,11 @@ class Engine(Protocol):
 
         Args:
             image: (N, H, W, 3) uint8 RGB, H and W multiples of 256 that `info.sizes` allows.
-            mask: (N, H, W) uint8, nonzero = hole.
+            mask: (N, H, W) uint8: 128 and above = hole, 0 = known, and 1 to 127 = known, but to be returned as the
+                network draws it. A graph of an earlier version takes the last for holes.
 
         Returns:
-            (N, H, W, 3) uint8 RGB in memory the caller owns; known pixels come back bit-exact.
+            (N, H, W, 3) uint8 RGB in memory the caller owns; where the mask is 0 the image bit for bit.
 
         Raises:
             EngineError: this batch cannot be computed (out of memory, say); the engine stays usable.

@@ -65,6 +65,9 @@ class Job:
     mode: str
     margin: int
     merge: bool
+    refine: str
+    seed: int
+    candidates: int
     format: str | None
     quality: int
     max_pixels: int
@@ -98,7 +101,11 @@ def run_job(job: Job) -> None:
             raise UsageError("--ray fills folders", mend="leave it out for one file")
         if job.page and single:
             raise UsageError("--report shows a folder of results", mend=f"give a folder: -o {job.out.with_suffix('')}/")
+        if job.candidates > 1 and single:
+            mend = f"give a folder: -o {job.out.with_suffix('')}/"
+            raise UsageError("--candidates writes several results and a page to choose from", mend=mend)
         plan = make_plan(job.images, job.masks, job.out, job.format, job.shard)
+        plan.pairs.draw(job.seed, job.candidates)
         _check(plan, job, single, console)
     except (OSError, RuntimeError) as error:  # IMAGES, MASKS or OUT locked, in a loop of links, or out of reach
         raise UsageError(f"refused before anything was done: {error}") from error
@@ -148,7 +155,8 @@ def _check(plan: Plan, job: Job, single: bool, console: Console) -> None:
 def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, console: Console) -> None:
     masks = MaskOptions(job.polarity, job.threshold, job.mask_source, job.dilate, job.resize_masks)  # type: ignore[arg-type]
     settings = Settings(
-        masks, job.mode, job.margin, job.merge, output_format, job.quality, job.batch, job.overwrite, job.max_pixels  # type: ignore[arg-type]
+        masks, job.mode, job.margin, job.merge, job.refine, output_format, job.quality, job.batch, job.overwrite,  # type: ignore[arg-type]
+        job.max_pixels,
     )  # fmt: skip
     fill = _on_ray(job, settings, folder, console) if job.ray else _here(job, settings, len(plan.pairs), console)
     report, summary = Report(folder, job.shard), Summary()
@@ -161,10 +169,11 @@ def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, 
     finally:
         report.close()
     _sum_up(summary, job, console)
-    if job.page and folder:
+    if folder and (job.page or job.candidates > 1):
         from .gallery.batch import write_batch_page
 
-        console.print(f"the pictures: {write_batch_page(folder, masks, job.max_pixels)}", markup=False)
+        page = write_batch_page(folder, masks, job.max_pixels, candidates=job.candidates)
+        console.print(f"the pictures: {page}", markup=False)
     if summary.failed:
         where = f"; see {report.path}" if folder else ""
         raise FileError(f"{summary.failed} of {len(plan.pairs)} images failed{where}")
@@ -253,11 +262,12 @@ def _sum_up(summary: Summary, job: Job, console: Console) -> None:
         print(json.dumps(asdict(summary)))
         return
     done = summary.filled + summary.copied + summary.failed
+    refined = summary.refine_seconds / max(summary.filled, 1)
     share = 100 * summary.engine_seconds / max(summary.seconds, 1e-9)
     console.print(
         f"{summary.filled} filled, {summary.copied} copied (nothing to fill), {summary.failed} failed, "
         f"{summary.skipped} done before; {summary.seconds:.1f} s, {done / max(summary.seconds, 1e-9):.1f} images/s, "
-        f"engine busy {share:.0f} %"
+        f"engine busy {share:.0f} %" + (f", refining {refined:.3g} s an image" if refined else "")
     )
 
 

@@ -103,7 +103,7 @@ class Child:
         held: list[tuple[Work, list[Placed | None]]] = []
         answer: list[tuple[Record, list[Placed | Inputs], str]] = []
         for said in asked:
-            pair = Pair(place(said.input), place(said.mask), place(said.output))
+            pair = Pair(place(said.input), place(said.mask), place(said.output), seed=said.seed)
             work, room.placed = Work(pair, said), []
             read(work, self._settings, self._engine, room.take)
             placed = room.placed[: len(work.inputs)]  # none of an image that failed

@@ -285,7 +285,7 @@ class Crew:
 def _absolute(pair: Pair) -> Pair:
     """Workers run in other folders, and where a path leads must not depend on it."""
     image, mask, output = (p if is_remote(p) else p.absolute() for p in (pair.image, pair.mask, pair.output))
-    return Pair(image, mask, output, pair.key)
+    return replace(pair, image=image, mask=mask, output=output)
 
 
 def _words(shape: Shape) -> str:

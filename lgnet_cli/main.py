@@ -1,5 +1,6 @@
 """The command line. Bodies only translate, heavy imports happen inside them; errors become exit codes in one place."""
 
+import os
 import signal
 import sys
 import traceback
@@ -56,6 +57,12 @@ class Hd(str, Enum):
     original = "original"
 
 
+class Refinement(str, Enum):
+    texture = "texture"
+    tone = "tone"
+    none = "none"
+
+
 class Format(str, Enum):
     jpg = "jpg"
     png = "png"
@@ -69,6 +76,8 @@ FORMATS = {Format.jpg: "JPEG", Format.png: "PNG", Format.webp: "WEBP", Format.ti
 
 def main() -> None:
     """The `lgnet` command."""
+    # NumPy's own threads would fight with those that refine photos side by side: a batch took eight times as long.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         app()
     except Exception as error:
@@ -140,10 +149,17 @@ def inpaint(
     hd: Annotated[
         Hd, typer.Option(help="crop: squares around holes; resize: whole photo; original: full size.")
     ] = Hd.crop,
-    crop_margin: Annotated[int, typer.Option(min=0, max=4096, help="Pixels around each group of holes.")] = 64,
+    crop_margin: Annotated[int, typer.Option(min=0, max=4096, help="Least pixels around each group of holes.")] = 64,
     merge_crops: Annotated[
         bool, typer.Option("--merge-crops", help="Join crops that overlap: faster, less detail.")
     ] = False,
+    refine: Annotated[
+        Refinement, typer.Option(help="texture: copies from around; tone: colours alone; none: the bare network.")
+    ] = Refinement.texture,
+    seed: Annotated[int, typer.Option(min=0, help="Another number gives another texture, where several fit.")] = 0,
+    candidates: Annotated[
+        int, typer.Option(min=1, max=20, help="Results of each photo (a.1.png ...), with a page to choose from.")
+    ] = 1,
     format: Annotated[Format | None, typer.Option(help="Output format; each input's own if left out.")] = None,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and lossy WebP.")] = 95,
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger images unread.")] = 500_000_000,
@@ -173,7 +189,8 @@ def inpaint(
         Job(
             images, place(masks), place(out), weights, engine, trust_engine, backend, threads, processes, batch,
             mask_polarity.value, mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin,
-            merge_crops, FORMATS[format] if format else None, quality, max_pixels, _parsed(shard), ray, ray_cpus,
+            merge_crops, refine.value, seed, candidates, FORMATS[format] if format else None, quality, max_pixels,
+            _parsed(shard), ray, ray_cpus,
             allow_missing, overwrite, dry_run, report, json, verbose,
         )
     )  # fmt: skip

@@ -45,6 +45,7 @@ class Summary:
     skipped: int = 0  # done by an earlier run
     seconds: float = 0.0  # wall time
     engine_seconds: float = 0.0  # of it, inside the engine; on Ray, of its workers on average
+    refine_seconds: float = 0.0  # refining, summed over the images, which threads or processes do side by side
 
     @property
     def done(self) -> int:
@@ -54,6 +55,7 @@ class Summary:
     def count(self, record: Record) -> None:
         """One more image, by what became of it."""
         setattr(self, record.status, getattr(self, record.status) + 1)
+        self.refine_seconds += record.refine_seconds
 
 
 def run(

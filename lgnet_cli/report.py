@@ -44,6 +44,8 @@ class Record:
     hole_share: float = 0.0  # of the image's pixels, 0 to 1
     crops: int = 0  # network runs it took
     seconds: float = 0.0  # of decoding, computing and encoding, not of waiting
+    refine_seconds: float = 0.0  # of them, refining the network's fill
+    seed: int = 0  # of what was drawn by chance in its refinement
     bytes: int = 0  # of the output file
     key: str = ""  # of all that the output depends on: see `key_of`
     error: str = ""
@@ -162,7 +164,16 @@ def key_of(pair: Pair, settings: str) -> str:
 def key_and_size(pair: Pair, settings: str) -> tuple[str, int]:
     """`key_of`, and the image's size in bytes, which it has to look up."""
     image, mask = facts(pair.image), facts(pair.mask)
-    parts = [settings, str(pair.image), str(image.size), image.stamp, str(pair.mask), str(mask.size), mask.stamp]
+    parts = [
+        settings,
+        str(pair.seed),
+        str(pair.image),
+        str(image.size),
+        image.stamp,
+        str(pair.mask),
+        str(mask.size),
+        mask.stamp,
+    ]
     return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[:16], image.size
 
 

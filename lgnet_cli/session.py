@@ -2,16 +2,18 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .engines.select import choose, open_engine
 from .errors import UsageError
-from .imaging.crops import MARGIN, HdMode, cut, plan, put
+from .imaging.crops import MARGIN, HdMode, cut, plan
 from .imaging.masks import Hole
 from .imaging.picture import Kind, Picture, swapped
+from .refine import Refine
+from .refine.paste import paste
 
 KINDS: dict[int, Kind] = {1: "grey", 2: "grey+alpha", 3: "rgb", 4: "rgba"}
 
@@ -56,6 +58,8 @@ class Session:
         hd: HdMode = "crop",
         crop_margin: int = MARGIN,
         merge_crops: bool = False,
+        refine: Refine = "texture",
+        seed: int = 0,
     ) -> NDArray[Any]:
         """Fill the holes of one image.
 
@@ -63,24 +67,31 @@ class Session:
             image: (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16, of any size. Not changed.
             mask: (H, W), bool with True = hole, or uint8 with at least 128 = hole.
             hd: how an image of another size than the network's is filled: crop, resize or original.
-            crop_margin: pixels of surroundings around each group of holes, for crop.
+            crop_margin: pixels of surroundings around each group of holes at least, for crop.
             merge_crops: join all crops that overlap.
+            refine: texture: copy texture from around each hole, guided by the network; tone: bring the network's fill
+                to the tone of its surroundings; none: the network exactly as the paper has it.
+            seed: another one gives another result where several fit nearly as well; 0 takes the best.
 
         Returns:
             A new array of the image's shape and dtype; known pixels and alpha are the input's, bit for bit.
 
         Raises:
-            UsageError: an array of another shape or dtype.
+            UsageError: an array of another shape or dtype, or no such refinement.
             EngineError: the engine failed, for lack of memory, say.
         """
+        if refine not in get_args(Refine):
+            raise UsageError(f"refine is {refine!r}; expected one of {', '.join(get_args(Refine))}")
         hole = _hole(image, mask)
         picture = _picture(image)
         crops = plan(hole, mode=hd, margin=crop_margin, size=self.info.side, merge=merge_crops)
         if any(crop.size[0] * crop.size[1] > self.info.max_pixels for crop in crops):
             raise UsageError(f"{picture.width} x {picture.height} is more than this engine fills at once: hd='crop'")
+        drawn = []
         for crop in crops:
-            pixels, holes = cut(picture, hole, crop)
-            put(picture, hole, crop, self._engine.fill(pixels[None], holes[None])[0])
+            pixels, holes = cut(picture, hole, crop, border=refine != "none")
+            drawn.append(self._engine.fill(pixels[None], holes[None])[0])
+        paste(picture, hole, crops, drawn, refine, seed)
         return swapped(picture.pixels, picture.kind).reshape(image.shape)
 
     def close(self) -> None:
@@ -96,10 +107,12 @@ class Session:
         self.close()
 
 
-def inpaint(image: NDArray[Any], mask: NDArray[Any], **session: Any) -> NDArray[Any]:
+def inpaint(
+    image: NDArray[Any], mask: NDArray[Any], *, refine: Refine = "texture", seed: int = 0, **session: Any
+) -> NDArray[Any]:
     """Fill one image's holes; loads the model each time, so use a `Session` for several. See `Session.inpaint`."""
     with Session(**session) as opened:
-        return opened.inpaint(image, mask)
+        return opened.inpaint(image, mask, refine=refine, seed=seed)
 
 
 def _picture(image: NDArray[Any]) -> Picture:

@@ -12,13 +12,15 @@ import numpy as np
 from .atomic import write_bytes
 from .engines.protocol import EngineInfo
 from .errors import EngineError, FileError, LgnetError
-from .imaging.crops import MARGIN, Crop, HdMode, cut, plan, put
+from .imaging.crops import MARGIN, Crop, HdMode, cut, plan
 from .imaging.files import decode, encode
 from .imaging.header import MAX_PIXELS
 from .imaging.masks import Hole, MaskOptions, read_mask
 from .imaging.picture import Bytes8, Picture
 from .imaging.reading import file_limit, read_whole
 from .imaging.spool import Pair
+from .refine import Refine
+from .refine.paste import paste
 from .report import Record, Report, key_and_size
 
 
@@ -28,8 +30,9 @@ class Settings:
 
     masks: MaskOptions = field(default_factory=MaskOptions)
     mode: HdMode = "crop"
-    margin: int = MARGIN  # pixels around each group of holes, for mode crop
+    margin: int = MARGIN  # pixels around each group of holes at least, for mode crop
     merge: bool = False  # join all crops that overlap
+    refine: Refine = "texture"
     format: str | None = None  # of the outputs; None keeps each input's
     quality: int = 95  # of JPEG and lossy WebP, 1 to 100
     batch: int = 1  # crops a call of the engine, across images
@@ -91,7 +94,7 @@ class Stages(Protocol):
 
 def start(pair: Pair, fixed: str) -> Work:
     """A pair that is to be done; `fixed` as `Settings.fixed_part` gives it."""
-    work = Work(pair, Record(str(pair.image), str(pair.mask), str(pair.output), "failed"))
+    work = Work(pair, Record(str(pair.image), str(pair.mask), str(pair.output), "failed", seed=pair.seed))
     try:
         key, work.size = key_and_size(pair, fixed)
         work.record.key = pair.key or key
@@ -171,16 +174,19 @@ def _read(work: Work, settings: Settings, engine: EngineInfo, room: Room) -> Non
             mend="fill it through crops: --hd crop",
         )
     work.picture, work.hole = picture, hole
-    work.inputs = [cut(picture, hole, crop, room(crop)) for crop in work.crops]
+    border = settings.refine != "none"
+    work.inputs = [cut(picture, hole, crop, room(crop), border=border) for crop in work.crops]
     work.filled = [None] * len(work.crops)
 
 
 def _paste(work: Work, settings: Settings) -> None:
     assert work.picture is not None
     assert work.hole is not None
-    for crop, result in zip(work.crops, work.filled, strict=True):
-        assert result is not None
-        put(work.picture, work.hole, crop, result)
+    drawn = [result for result in work.filled if result is not None]
+    started = time.perf_counter()
+    paste(work.picture, work.hole, work.crops, drawn, settings.refine, work.pair.seed)
+    if settings.refine != "none":
+        work.record.refine_seconds = round(time.perf_counter() - started, 4)
     work.data = work.data or encode(work.picture, settings.format or work.picture.format, settings.quality)
 
 

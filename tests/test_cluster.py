@@ -140,7 +140,7 @@ def test_a_worker_that_an_image_takes_down_is_replaced_and_the_image_found(
     out, summary, said = tmp_path / "out", Summary(), list[str]()
     out.mkdir()
     pairs, report = make_plan(str(images), masks, out).pairs, Report(out)
-    order = make_order("auto", None, None, False, Settings(), None)
+    order = make_order("auto", None, None, False, Settings(refine="none"), None)
     with connected(cluster.address):
         arguments = (order, Shape(1, 0), report, summary, lambda record, trace: None, said.append, DyingWorker)
         crew = Crew(pairs, len(pairs), *arguments)
@@ -159,7 +159,7 @@ def test_a_worker_that_an_image_takes_down_is_replaced_and_the_image_found(
 def test_workers_that_all_die_while_they_load_end_the_batch(cluster: Cluster, folders: Folders, tmp_path: Path) -> None:
     images, masks = folders(2, (60, 60))
     pairs, summary = make_plan(str(images), masks, tmp_path / "out").pairs, Summary()
-    order = make_order("auto", None, None, False, Settings(), None)
+    order = make_order("auto", None, None, False, Settings(refine="none"), None)
     with connected(cluster.address):
         arguments = (order, Shape(1, 0), Report(None), summary, lambda record, trace: None, str, StillbornWorker)
         crew = Crew(pairs, len(pairs), *arguments)

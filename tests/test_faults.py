@@ -59,7 +59,14 @@ def painted(images: Path, masks: Path, out: Path, engine: PaintEngine | None = N
         done.extend([record] if record else [])
         traces.extend([trace] if trace else [])
 
-    run(make_plan(str(images), masks, out).pairs, engine or PaintEngine(), Settings(), report, summary, on_done)
+    run(
+        make_plan(str(images), masks, out).pairs,
+        engine or PaintEngine(),
+        Settings(refine="none"),
+        report,
+        summary,
+        on_done,
+    )
     report.close()
     assert traces == []
     return summary, done

@@ -31,7 +31,14 @@ def fill(
     out.mkdir(exist_ok=True)
     report = Report(out)
     try:
-        run(pairs, engine, Settings(**options), report, summary, lambda record, trace: records.append(record))  # type: ignore[arg-type]
+        run(
+            pairs,
+            engine,
+            Settings(**{"refine": "none", **options}),
+            report,
+            summary,
+            lambda record, trace: records.append(record),
+        )  # type: ignore[arg-type]
     finally:
         report.close()
     return summary, records, engine
@@ -264,6 +271,6 @@ def test_any_mask_is_filled_completely_and_nothing_else(
     fill([Pair(folder / "i.png", folder / "m.png", folder / "out" / "i.png")], folder / "out")
     after = cv2.imread(str(folder / "out" / "i.png"))[:, :, ::-1].astype(int)
     np.testing.assert_array_equal(after[mask == 0], image[mask == 0])
-    # an enlarged crop is evened towards its surroundings within a rim; what lies deeper has the engine's colour
+    # what a crop is enlarged by mixes with what is known at its rim; what lies deeper has the engine's colour
     deep = cv2.distanceTransform((mask > 0).astype(np.uint8), cv2.DIST_L2, 5) > 12
     assert np.abs(after[deep] - PaintEngine().colour).max(initial=0) <= 1

@@ -41,7 +41,7 @@ def fill(
     report = Report(out)
     try:
         run(
-            pairs, engine or PaintEngine(), Settings(**options), report, summary,  # type: ignore[arg-type]
+            pairs, engine or PaintEngine(), Settings(**{"refine": "none", **options}), report, summary,  # type: ignore[arg-type]
             lambda record, trace: records.append(record), Processes(count) if count else None,
         )  # fmt: skip
     finally:

@@ -41,7 +41,7 @@ def test_shape_dtype_known_pixels_and_alpha_are_kept(
         np.testing.assert_array_equal(filled[..., 3], image[..., 3])
     if dtype == np.uint16:
         colours = filled[..., :3] if channels else filled
-        assert (colours[mask] % 257 == 0).all()  # 8-bit fills, scaled to mean the same in 16
+        assert (colours[mask] % 257 != 0).any()  # in the picture's own depth: no 8-bit values made larger
 
 
 def test_bytes_and_bools_mean_the_same(session: lgnet_cli.Session, photo: Photo) -> None:
@@ -74,6 +74,18 @@ def test_every_mode_fills_a_smooth_picture_smoothly(session: lgnet_cli.Session, 
 def test_other_arrays_are_refused(session: lgnet_cli.Session, image: np.ndarray, mask: np.ndarray, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         session.inpaint(image, mask)
+
+
+@pytest.mark.parametrize("refine", ["texture", "tone", "none"])
+def test_every_refinement_is_to_be_had_and_others_are_refused(
+    session: lgnet_cli.Session, photo: Photo, refine: str
+) -> None:
+    image, mask = photo(300, 420), hole(300, 420)
+    filled = session.inpaint(image, mask, refine=refine)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(filled[~mask], image[~mask])
+    np.testing.assert_array_equal(lgnet_cli.inpaint(image, mask, refine=refine), filled)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="expected one of texture, tone, none"):
+        session.inpaint(image, mask, refine=refine.upper())  # type: ignore[arg-type]
 
 
 def test_too_large_for_original_is_refused(session: lgnet_cli.Session) -> None:

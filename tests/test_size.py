@@ -60,7 +60,7 @@ class First(PaintEngine):
 engine, out = First(), Path({str(folder / "out")!r})
 out.mkdir()
 plan = make_plan({str(images)!r}, Path({str(masks)!r}), out, None, (1, {count // 2000}))
-run(plan.pairs, engine, Settings(), Report(out), Summary())
+run(plan.pairs, engine, Settings(refine="none"), Report(out), Summary())
 peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(int(peak.split()[1]) / 1024, engine.at, engine.wall)  # getrusage would count the process this was forked from
 """
@@ -89,7 +89,7 @@ def test_memory_does_not_follow_the_number_of_images(tmp_path: Path, count: int)
 @pytest.mark.parametrize("count", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_what_is_done_is_passed_over_soon(tmp_path: Path, count: int) -> None:
     images, masks = many(tmp_path, count)
-    out, engine, settings = tmp_path / "out", PaintEngine(), Settings()
+    out, engine, settings = tmp_path / "out", PaintEngine(), Settings(refine="none")
     out.mkdir()
     fixed = " ".join(map(str, (engine.info.weights_sha256, replace(settings, batch=0, overwrite=False, max_pixels=0))))
     with (out / NAME).open("w") as file:

@@ -26,7 +26,7 @@ def test_it_fills_what_it_is_sent_and_fails_what_cannot_be_filled(
     out.mkdir()
     worker = Worker()
     with locked(out):
-        order = make_order("auto", DEFAULT_WEIGHTS, None, False, Settings(), out)
+        order = make_order("auto", DEFAULT_WEIGHTS, None, False, Settings(refine="none"), out)
         assert set(order.files) == {DEFAULT_WEIGHTS.name, DEFAULT_WEIGHTS.with_suffix(".onnx").name}
         opened = worker.open(order)
         assert isinstance(opened, Opened), opened
@@ -41,7 +41,7 @@ def test_it_fills_what_it_is_sent_and_fails_what_cannot_be_filled(
 @pytest.mark.parametrize("held", [None, (1, 2)])
 def test_a_folder_that_is_another_one_here_is_refused(tmp_path: Path, held: tuple[int, int] | None) -> None:
     """Results would lie on this machine's disk, and be reported as done."""
-    order = make_order("auto", None, None, False, Settings(), tmp_path)
+    order = make_order("auto", None, None, False, Settings(refine="none"), tmp_path)
     assert isinstance(Worker().open(order), UsageError)  # no lock here
     with locked(tmp_path, held):
         assert isinstance(Worker().open(replace(order, shard=(2, 2))), UsageError)
@@ -50,7 +50,7 @@ def test_a_folder_that_is_another_one_here_is_refused(tmp_path: Path, held: tupl
 
 
 def test_another_version_is_refused(tmp_path: Path) -> None:
-    order = make_order("auto", None, None, False, Settings(), None)
+    order = make_order("auto", None, None, False, Settings(refine="none"), None)
     refused = Worker().open(replace(order, version="0.0"))
     assert isinstance(refused, ModelError)
     assert "0.0 asks" in str(refused)

@@ -1,7 +1,6 @@
-"""Photos of any size through a network of one size: square crops around groups of holes, filled, and put back.
+"""Photos of any size through a network of one size: square crops around groups of holes.
 
-A crop larger than the network is filled smaller and enlarged. Then its holes lack the detail, and can differ a little
-in tone, from the sharp pixels around; both are evened out at the rim, inside the hole. Known pixels are never touched.
+A crop that is larger than the network is made smaller for it. `lgnet_cli.refine` puts the results back.
 """
 
 from dataclasses import dataclass
@@ -11,19 +10,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lgnet_cli.spec import DEFAULT_SIZE, SIZE_MULTIPLE
+from lgnet_cli.spec import DEFAULT_SIZE, DRAWN, SIZE_MULTIPLE
 
-from .groups import THIN, groups, side_of
-from .masks import Hole, as_bytes
-from .picture import Bytes8, Picture, put_holes, to_rgb
+from .groups import THICK_REACH, groups, side_of, thick_parts
+from .masks import Hole, as_bytes, border_of
+from .picture import Bytes8, Picture, span_of, to_rgb
 
 HdMode = Literal["crop", "resize", "original"]
 
 MARGIN = 64
-"""Pixels of known surroundings around a group of holes: with a group of up to 128 pixels no crop is made smaller."""
-
-FEATHER = 2
-"""Width of the evened-out rim, in pixels of the network's image; times the factor by which a crop is enlarged."""
+"""Pixels of known surroundings around a group of holes, at least: with a group of up to 128 pixels no crop is made
+smaller. Larger groups get more, in proportion: see `groups.CONTEXT`."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ def plan(
         hole: (H, W) bool.
         mode: `crop`: a square around each group of holes; `resize`: one square around the whole photo; `original`: the
             whole photo at its own size, mirrored up to multiples of 256.
-        margin: pixels of surroundings around each group, for `crop`.
+        margin: pixels of surroundings around each group at least, for `crop`.
         size: the network's side.
         merge: join all crops that overlap, for `crop`: fewer runs, filled at less detail where that makes them large.
     """
@@ -67,7 +64,9 @@ def plan(
     return sorted(crops, key=lambda crop: crop.width, reverse=True)
 
 
-def cut(picture: Picture, hole: Hole, crop: Crop, into: tuple[Bytes8, Bytes8] | None = None) -> tuple[Bytes8, Bytes8]:
+def cut(
+    picture: Picture, hole: Hole, crop: Crop, into: tuple[Bytes8, Bytes8] | None = None, *, border: bool = False
+) -> tuple[Bytes8, Bytes8]:
     """What the network gets of a crop.
 
     Args:
@@ -75,13 +74,16 @@ def cut(picture: Picture, hole: Hole, crop: Crop, into: tuple[Bytes8, Bytes8] | 
         hole: (H, W) bool, all its holes.
         crop: one of `plan`'s.
         into: memory for the result; new if None.
+        border: ask the network to draw the known pixels next to the holes too.
 
     Returns:
-        ((height, width, 3) uint8 RGB, (height, width) uint8 with 255 = hole) of `crop.size`. Where it is smaller than
-        the crop, a pixel is known if at least half of it is, and shows the mean of what is known of it.
+        ((height, width, 3) uint8 RGB, (height, width) uint8 with 255 = hole, 1 = known but to be drawn) of `crop.size`.
+        Where it is smaller than the crop, a pixel is known if at least half of it is, and shows the mean of what is
+        known of it.
     """
     image, mask = into or (np.empty((*crop.size[::-1], 3), np.uint8), np.empty(crop.size[::-1], np.uint8))
-    pixels, under = to_rgb(picture.pixels[_part(crop)], picture.kind, image), hole[_part(crop)]
+    part, under = picture.pixels[part_of(crop)], hole[part_of(crop)]
+    pixels = to_rgb(part, picture.kind, image, span_of(part, picture.kind, ~under))
     right, below = crop.width - pixels.shape[1], crop.height - pixels.shape[0]
     if right or below:
         pixels = np.asarray(cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REFLECT), np.uint8)
@@ -89,67 +91,43 @@ def cut(picture: Picture, hole: Hole, crop: Crop, into: tuple[Bytes8, Bytes8] | 
     if (crop.width, crop.height) == crop.size:
         if pixels is not image:
             np.copyto(image, pixels)
-        return image, as_bytes(under, mask)
-    known = (~under).astype(np.float32)
-    share = cv2.resize(known, crop.size, interpolation=cv2.INTER_AREA)
-    sums = cv2.resize(pixels * known[:, :, None], crop.size, interpolation=cv2.INTER_AREA)
-    np.copyto(image, np.rint(sums / np.maximum(share, 1e-6)[:, :, None]).clip(0, 255), casting="unsafe")
-    return image, as_bytes(share < 0.5, mask)
-
-
-def put(picture: Picture, hole: Hole, crop: Crop, filled: Bytes8) -> None:
-    """Write what the network gave for a crop, (height, width, 3) uint8 RGB of `crop.size`, into the photo's holes."""
-    part = picture.pixels[_part(crop)]
-    h, w = part.shape[:2]
-    if (crop.width, crop.height) != crop.size:
-        large = cv2.resize(filled, (crop.width, crop.height), interpolation=cv2.INTER_CUBIC)
-        rim = max(1, round(FEATHER * crop.width / crop.size[0]))
-        filled = _evened(np.asarray(large[:h, :w], np.uint8), to_rgb(part, picture.kind), hole[_part(crop)], rim)
-    left, top, right, bottom = crop.holes
-    box = slice(top - crop.top, bottom - crop.top), slice(left - crop.left, right - crop.left)
-    put_holes(part[box], picture.kind, filled[box], owned(hole, crop)[box])
+    else:
+        known = (~under).astype(np.float32)
+        share = cv2.resize(known, crop.size, interpolation=cv2.INTER_AREA)
+        sums = cv2.resize(pixels * known[:, :, None], crop.size, interpolation=cv2.INTER_AREA)
+        np.copyto(image, np.rint(sums / np.maximum(share, 1e-6)[:, :, None]).clip(0, 255), casting="unsafe")
+        under = share < 0.5
+    as_bytes(under, mask)
+    if border:
+        mask[border_of(under)] = DRAWN
+    return image, mask
 
 
 def owned(hole: Hole, crop: Crop) -> Hole:
     """The holes that `crop` fills, (h, w) bool of the part under it: in its group's box, what ends there or is thin."""
     left, top, right, bottom = crop.holes
-    around = THIN + 1  # pixels beyond the box: enough to tell how thin a hole is that reaches over its edge
-    y, x = max(top - around, 0), max(left - around, 0)
-    framed = hole[y : bottom + around, x : right + around].astype(np.uint8)
+    y, x = max(top - THICK_REACH, 0), max(left - THICK_REACH, 0)
+    framed = hole[y : bottom + THICK_REACH, x : right + THICK_REACH]
     box = slice(top - y, bottom - y), slice(left - x, right - x)
-    result = np.zeros(hole[_part(crop)].shape, bool)
+    result = np.zeros(hole[part_of(crop)].shape, bool)
     place = result[top - crop.top : bottom - crop.top, left - crop.left : right - crop.left]
     if np.count_nonzero(framed) == np.count_nonzero(framed[box]):  # nothing near it: all its holes end in it
         place[:] = framed[box]
         return result
-    count, labels = cv2.connectedComponents(framed, connectivity=8)
+    thick = thick_parts(framed)
+    count, labels = cv2.connectedComponents(thick.view(np.uint8), connectivity=8)
     inside = np.zeros(framed.shape, bool)
     inside[box] = True
-    ends = np.ones(count, bool)
-    ends[labels[~inside]] = False
-    depth = cv2.distanceTransform(framed, cv2.DIST_L2, 3)
-    deepest = np.zeros(count, np.float32)
-    np.maximum.at(deepest, labels[box].astype(np.intp), depth[box])
-    mine = ends | (deepest <= THIN)
-    mine[0] = False  # label 0 is what is known
-    place[:] = mine[labels[box]]
+    mine = np.ones(count, bool)
+    mine[labels[~inside]] = False
+    mine[0] = True  # label 0 is what is thin or known
+    place[:] = (mine[labels] & framed)[box]
     return result
 
 
-def _part(crop: Crop) -> tuple[slice, slice]:
+def part_of(crop: Crop) -> tuple[slice, slice]:
     """The part of a photo under a crop."""
     return slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
-
-
-def _evened(filled: Bytes8, pixels: Bytes8, hole: Hole, rim: int) -> Bytes8:
-    """Carry what the enlarged fill misses at known pixels over the edge into the hole, fading out over `rim` pixels."""
-    window = (2 * rim + 1, 2 * rim + 1)
-    known = (~hole).astype(np.float32)
-    missed = (pixels.astype(np.float32) - filled) * known[:, :, None]
-    near = cv2.blur(missed, window) / np.maximum(cv2.blur(known, window), 1e-6)[:, :, None]
-    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
-    weight = np.clip(1 - (depth - 1) / rim, 0, 1)[:, :, None]
-    return np.rint(filled + near * weight).clip(0, 255).astype(np.uint8)
 
 
 def _joined(crops: list[Crop], shape: tuple[int, ...], margin: int, size: int) -> list[Crop]:

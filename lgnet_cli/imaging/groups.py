@@ -18,6 +18,16 @@ MAX_CROPS = 32
 THIN = 24
 """Pixels to the nearest known pixel, at most, in a hole that may be filled piece by piece: a scratch, a letter."""
 
+CONTEXT = 0.5
+"""Surroundings on each side of a group of holes, in sides of the group. With the 64 pixels that small groups get, the
+network would see little but the hole, and fill it with the mean of all colours."""
+
+CORNER = 1.5
+"""Times THIN around a deep pixel: a little more than the diagonal, so that a thick hole's corners belong to it."""
+
+THICK_REACH = 3 * THIN
+"""Pixels around a place that decide whether a hole is thick there."""
+
 BAND = 512
 """Rows of a photo that are looked at at a time, where what is computed of them takes several times their memory."""
 
@@ -49,26 +59,56 @@ def groups(hole: Hole, margin: int, size: int) -> Boxes:
 def _boxes_of_all(hole: Hole, cell: int) -> Boxes:
     """The bounding box of every connected hole; of a long thin one, such as a scratch, those of its pieces.
 
-    Looks only at the part of the photo that has holes; for pieces, from a corner of the grid on.
+    Looks only at the part of the photo that has holes.
     """
     x, y, width, height = cv2.boundingRect(hole.view(np.uint8))
     few = _outlined(hole[y : y + height, x : x + width])
     if few is not None and ((few[:, 2:] - few[:, :2]) <= cell).all():
         return np.asarray(few + np.array([x, y, x, y]), np.int64)
-    left, top = x // cell * cell, y // cell * cell
-    boxes = _boxes(hole[top : y + height, left : x + width], cell)
-    return np.asarray(boxes + np.array([left, top, left, top]), np.int64)
+    boxes = _boxes(hole[y : y + height, x : x + width], cell)
+    return np.asarray(boxes + np.array([x, y, x, y]), np.int64)
 
 
 def _boxes(hole: Hole, cell: int) -> Boxes:
+    """The bounding boxes of connected holes; of large ones, those of their thick parts and of pieces of the rest."""
     labels, stats = _components(hole)
     left, top, width, height = stats[1:, :4].T.astype(np.int64)
     boxes = np.stack([left, top, left + width, top + height], axis=1)
     large = np.maximum(width, height) > cell
     if not large.any():
         return boxes
-    thin = np.concatenate([[False], large]) & ~_thick(hole, labels, len(stats))
-    return np.concatenate([boxes[~thin[1:]], *_pieces(labels, thin, cell)])
+    thick = _thick(hole, labels, len(stats))[1:] & large
+    bodies = _bodies(hole, labels, boxes[thick], np.concatenate([[False], thick])) if thick.any() else boxes[:0]
+    pieces = _pieces(labels, np.concatenate([[False], large]), np.stack([left, top]), cell)
+    return np.concatenate([boxes[~large], bodies, *pieces])
+
+
+def _bodies(hole: Hole, labels: NDArray[Any], boxes: Boxes, wanted: Hole) -> Boxes:
+    """The boxes of the thick parts of the `wanted` labels, which are taken out of `labels`: a scratch that touches an
+    object is left, so that it is filled in pieces of its own and not at the object's coarse detail."""
+    x, y = (boxes[:, :2].min(axis=0) - 1).clip(0)  # with a frame of what is known, which tells how thick a hole is
+    right, bottom = boxes[:, 2:].max(axis=0) + 1
+    part = slice(y, bottom), slice(x, right)
+    thick = thick_parts(hole[part]) & wanted[labels[part]]
+    labels[part][thick] = 0
+    _, stats = _components(thick)
+    left, top, width, height = stats[1:, :4].T.astype(np.int64)
+    return np.stack([left + x, top + y, left + x + width, top + y + height], axis=1)
+
+
+def thick_parts(hole: Hole) -> Hole:
+    """Where holes are thick: near pixels that are more than THIN away from what is known. (H, W) bool, in bands."""
+    thick = np.zeros(hole.shape, bool)
+    for top in range(0, len(hole), BAND):
+        start = max(top - THICK_REACH, 0)
+        framed = hole[start : top + BAND + THICK_REACH].view(np.uint8)
+        deep = cv2.distanceTransform(framed, cv2.DIST_L2, 3) > THIN
+        if not deep.any():
+            continue
+        near = cv2.distanceTransform((~deep).view(np.uint8), cv2.DIST_L2, 3) <= CORNER * THIN
+        band = slice(top, min(top + BAND, len(hole)))
+        thick[band] = near[top - start :][:BAND] & hole[band]
+    return thick
 
 
 def _outlined(hole: Hole) -> Boxes | None:
@@ -109,8 +149,12 @@ def _thick(hole: Hole, labels: NDArray[Any], count: int) -> Hole:
     return thick
 
 
-def _pieces(labels: NDArray[Any], wanted: Hole, cell: int) -> Iterator[Boxes]:
-    """Boxes of what the `wanted` labels have in each cell of a grid, label by label. One pass, a band at a time."""
+def _pieces(labels: NDArray[Any], wanted: Hole, corners: NDArray[np.int64], cell: int) -> Iterator[Boxes]:
+    """Boxes of what the `wanted` labels have in each cell of a grid, label by label. One pass, a band at a time.
+
+    The grid of each label begins at its box's corner, (2, n) left and top, so that a photo that was cut otherwise has
+    the same pieces.
+    """
     found, keys = [], []
     band = cell * max(BAND // cell, 1)
     for top in range(0, len(labels), band):
@@ -118,7 +162,9 @@ def _pieces(labels: NDArray[Any], wanted: Hole, cell: int) -> Iterator[Boxes]:
         rows, columns = np.nonzero(wanted[part])
         if not rows.size:
             continue
-        key = np.stack([part[rows, columns].astype(np.int64), columns // cell, (rows + top) // cell])
+        label = part[rows, columns].astype(np.int64)
+        left, upper = corners[:, label - 1]
+        key = np.stack([label, (columns - left) // cell, (rows + top - upper) // cell])
         order = np.lexsort(key[::-1])
         starts = np.flatnonzero((np.diff(key[:, order], axis=1, prepend=-1) != 0).any(axis=0))
         at = np.stack([columns, rows + top], axis=1)[order]
@@ -132,7 +178,8 @@ def _pieces(labels: NDArray[Any], wanted: Hole, cell: int) -> Iterator[Boxes]:
 def _binned(boxes: Boxes, cell: int) -> Boxes:
     """Join boxes smaller than `cell` whose centres lie in one cell of a grid: a mask of speckles has thousands."""
     small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) <= cell
-    centres = (boxes[small, :2] + boxes[small, 2:]) // 2 // cell
+    corner = boxes[:, :2].min(axis=0)
+    centres = ((boxes[small, :2] + boxes[small, 2:]) // 2 - corner) // cell
     rows = centres[:, 1].max(initial=0) + 1
     _, cells = np.unique(centres[:, 0] * rows + centres[:, 1], return_inverse=True)  # one number a cell sorts fast
     order = np.argsort(cells, kind="stable")
@@ -160,7 +207,7 @@ def _merged(boxes: Boxes, margin: int, reach: int, most: int) -> Boxes | None:
             sides = side_of(union, margin, reach)
             apart = np.abs((group[:2] + group[2:]) - (boxes[:, :2] + boxes[:, 2:])).max(axis=1)  # twice the distance
             overlaps = apart < side_of(group[None], margin, reach) + side_of(boxes, margin, reach)
-            limit = np.maximum(reach, np.maximum(side_of(group[None], margin, reach), side_of(boxes, margin, reach)))
+            limit = np.maximum(reach, np.minimum(side_of(group[None], margin, reach), side_of(boxes, margin, reach)))
             allowed = overlaps & (sides <= limit)
             if not allowed.any():
                 break
@@ -171,5 +218,7 @@ def _merged(boxes: Boxes, margin: int, reach: int, most: int) -> Boxes | None:
 
 
 def side_of(boxes: Boxes, margin: int, least: int) -> NDArray[np.int64]:
-    """The side of a square crop around each box."""
-    return np.asarray(np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1) + 2 * margin, least), np.int64)
+    """The side of a square crop around each box, with surroundings of `margin` pixels or more."""
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    around = np.maximum(margin, np.ceil(CONTEXT * sides))
+    return np.asarray(np.maximum(sides + 2 * around, least), np.int64)

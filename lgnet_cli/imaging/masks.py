@@ -18,6 +18,8 @@ from .reading import file_limit, read_whole
 
 Hole = NDArray[np.bool_]
 
+CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+
 
 @dataclass(frozen=True)
 class MaskOptions:
@@ -63,6 +65,11 @@ def dilated(hole: Hole, radius: int) -> Hole:
         return hole
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return cv2.dilate(hole.astype(np.uint8), disc).astype(bool)
+
+
+def border_of(hole: Hole) -> Hole:
+    """The known pixels that touch a hole along an edge: (H, W) bool -> (H, W) bool."""
+    return (cv2.dilate(hole.view(np.uint8), CROSS) > 0) & ~hole
 
 
 def as_bytes(hole: Hole, into: Bytes8 | None = None) -> Bytes8:

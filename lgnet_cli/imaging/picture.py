@@ -1,7 +1,7 @@
 """A decoded photo in its own channels and depth, and the 8-bit RGB that the network sees of it."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -11,8 +11,32 @@ Kind = Literal["grey", "grey+alpha", "rgb", "rgba", "cmyk"]
 Array = NDArray[Any]
 Bytes8 = NDArray[np.uint8]
 
+Floats = NDArray[np.float32]
+
 FULL_16_BIT = 257
 """255 * 257 = 65535: what an 8-bit value is multiplied by to mean the same in 16 bits."""
+
+COLOURS: dict[Kind, int] = {"grey": 1, "grey+alpha": 1, "rgb": 3, "rgba": 3, "cmyk": 4}
+"""Channels that are filled; alpha, the last of some kinds, is not."""
+
+NARROW = 0.5
+"""The share of 16 bits that the values of a region must span, or they are stretched: a depth map of 60 to 846 would be
+three shades in 8 bits."""
+
+
+class Span(NamedTuple):
+    """The values of a picture that become the levels 0 and 255."""
+
+    low: int
+    high: int
+
+    @property
+    def step(self) -> float:
+        """Levels of 255 that one step of the picture's own depth makes."""
+        return 255 / (self.high - self.low)
+
+
+WHOLE_8_BIT, WHOLE_16_BIT = Span(0, 255), Span(0, 65535)
 
 
 @dataclass
@@ -41,12 +65,15 @@ class Picture:
         return (self.height, self.width) if self.turned >= 5 else (self.width, self.height)
 
 
-def to_rgb(pixels: Array, kind: Kind, into: Bytes8 | None = None) -> Bytes8:
+def to_rgb(pixels: Array, kind: Kind, into: Bytes8 | None = None, span: Span | None = None) -> Bytes8:
     """Any (H, W, C) region of a picture as (H, W, 3) uint8 RGB; alpha is left out, 16 bits are rounded to 8.
 
-    Colours are written to `into`, if that is of the region's size, and not to new memory.
+    Colours are written to `into`, if that is of the region's size, and not to new memory. Values of 16 bits are those
+    of `span`, or of the whole depth if None.
     """
-    if pixels.dtype == np.uint16:
+    if pixels.dtype == np.uint16 and span and span != WHOLE_16_BIT:
+        pixels = np.rint((pixels.astype(np.float32) - span.low) * span.step).clip(0, 255).astype(np.uint8)
+    elif pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) + FULL_16_BIT // 2) // FULL_16_BIT).astype(np.uint8)
     if kind in ("grey", "grey+alpha"):
         return np.repeat(pixels[:, :, :1], 3, axis=2)
@@ -58,23 +85,55 @@ def to_rgb(pixels: Array, kind: Kind, into: Bytes8 | None = None) -> Bytes8:
     return np.asarray(cv2.cvtColor(pixels, code, dst=into), np.uint8)
 
 
-def put_holes(pixels: Array, kind: Kind, filled: Bytes8, hole: NDArray[np.bool_]) -> None:
-    """Write `filled` (H, W, 3) uint8 RGB into the holes (H, W) of a region (H, W, C), in the region's own channels.
+def span_of(pixels: Array, kind: Kind, known: NDArray[np.bool_]) -> Span:
+    """The values of a region (H, W, C) that are to become 0 and 255: all of its depth, or what is known if narrow."""
+    if pixels.dtype == np.uint8:
+        return WHOLE_8_BIT
+    values = pixels[:, :, : COLOURS[kind]][known]
+    if not values.size or int(values.max()) - int(values.min()) > NARROW * WHOLE_16_BIT.high:
+        return WHOLE_16_BIT
+    low = int(values.min())
+    return Span(low, max(int(values.max()), low + 1))
+
+
+def to_levels(pixels: Array, kind: Kind, span: Span) -> Floats:
+    """A region (H, W, C) as levels of 0 to 255 in its own channels without alpha: (H, W, COLOURS) float32."""
+    levels = pixels[:, :, : COLOURS[kind]].astype(np.float32)
+    return levels if span == WHOLE_8_BIT else (levels - np.float32(span.low)) * np.float32(span.step)
+
+
+def own_levels(filled: Bytes8 | Floats, kind: Kind) -> Floats:
+    """Levels of RGB, (H, W, 3), as levels in the channels of `kind`: (H, W, COLOURS) float32. CMYK gets no black."""
+    if kind in ("grey", "grey+alpha"):
+        return np.asarray(cv2.cvtColor(filled.astype(np.float32), cv2.COLOR_RGB2GRAY)[:, :, None], np.float32)
+    if kind == "cmyk":
+        return np.dstack([255 - filled.astype(np.float32), np.zeros(filled.shape[:2], np.float32)])
+    return filled[:, :, ::-1].astype(np.float32)
+
+
+def put_levels(pixels: Array, kind: Kind, levels: Floats, hole: NDArray[np.bool_], span: Span) -> None:
+    """Write levels (H, W, COLOURS) into the holes (H, W) of a region (H, W, C), rounded to its depth.
 
     Alpha and every known pixel stay as they are, bit for bit.
     """
-    if kind in ("grey", "grey+alpha"):
-        own = cv2.cvtColor(filled, cv2.COLOR_RGB2GRAY)[:, :, None]
-    elif kind == "cmyk":
-        own = np.dstack([255 - filled, np.zeros_like(filled[:, :, :1])])
-    else:
-        own = cv2.cvtColor(filled, cv2.COLOR_RGB2BGR)
-    if pixels.dtype == np.uint16:
-        own = own.astype(np.uint16) * FULL_16_BIT
+    own = levels if span == WHOLE_8_BIT else levels / np.float32(span.step) + np.float32(span.low)
+    own = np.rint(own).clip(0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
     if own.shape == pixels.shape:  # a twentieth of NumPy's time
         cv2.copyTo(own, hole.view(np.uint8), pixels)
     else:  # OpenCV writes into no array that skips channels
         np.copyto(pixels[:, :, : own.shape[2]], own, where=hole[:, :, None])
+
+
+def put_holes(pixels: Array, kind: Kind, filled: Bytes8, hole: NDArray[np.bool_], span: Span | None = None) -> None:
+    """Write `filled` (H, W, 3) uint8 RGB into the holes (H, W) of a region (H, W, C), in the region's own channels.
+
+    Alpha and every known pixel stay as they are, bit for bit. `span` is that with which `to_rgb` was called.
+    """
+    if pixels.dtype == np.uint8 and kind == "rgb":  # a third of the time of floats
+        cv2.copyTo(cv2.cvtColor(filled, cv2.COLOR_RGB2BGR), hole.view(np.uint8), pixels)
+        return
+    whole = WHOLE_8_BIT if pixels.dtype == np.uint8 else WHOLE_16_BIT
+    put_levels(pixels, kind, own_levels(filled, kind), hole, span or whole)
 
 
 def upright(pixels: Array, orientation: int) -> Array:

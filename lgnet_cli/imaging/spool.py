@@ -18,6 +18,7 @@ class Pair:
     mask: Path
     output: Path
     key: str = ""  # as `report.key_of` gives it, where that is known
+    seed: int = 0  # of what is drawn by chance in its refinement
 
 
 class Pairs:
@@ -27,7 +28,12 @@ class Pairs:
         """Of files below three folders."""
         self._roots = (images, masks, out)
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (it lives as long as this)
-        self._count = 0
+        self._count, self._candidates, self._seed = 0, 1, 0
+
+    def draw(self, seed: int, candidates: int) -> None:
+        """Give every job this seed; with several candidates, make a job of each, with the next seed and a name of its
+        own: `photo.1.png`, `photo.2.png` and so on."""
+        self._seed, self._candidates = seed, candidates
 
     def add(self, names: list[str]) -> None:
         """Append jobs: an image, its mask and its output in turn, by their paths below the three folders."""
@@ -35,7 +41,7 @@ class Pairs:
         self._count += len(names) // 3
 
     def __len__(self) -> int:
-        return self._count
+        return self._count * self._candidates
 
     def __del__(self) -> None:
         self._file.close()
@@ -53,7 +59,14 @@ class Pairs:
             whole = len(names) // 3 * 3
             for i in range(0, whole, 3):
                 image, mask, output = map(os.fsdecode, names[i : i + 3])
-                yield Pair(images / image, masks / mask, out / output)
+                for number in range(self._candidates):
+                    named = candidate(out / output, number + 1) if self._candidates > 1 else out / output
+                    yield Pair(images / image, masks / mask, named, seed=self._seed + number)
             del names[:whole]
             if not block:
                 return
+
+
+def candidate(output: Path, number: int) -> Path:
+    """The name of one of several results of a photo: `photo.2.png`."""
+    return output.with_name(f"{output.stem}.{number}{output.suffix}")

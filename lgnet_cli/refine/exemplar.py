@@ -1,0 +1,254 @@
+"""Texture: a hole filled with patches from around it, guided by the network's fill, from coarse to fine.
+
+After Wexler, Shechtman and Irani, "Space-Time Completion of Video" (2007): every patch that touches the hole looks for
+the source most like it, every pixel becomes the mean of what the patches over it say, and so on until both agree; then
+the same at twice the size. The search starts, where the hole is a few pixels deep, from the network's fill and from one
+that continues lines (see `structure`); the start whose patches fit best is carried on.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lgnet_cli.imaging.masks import Hole
+
+from .level import REACH, SIDE, Floats, Level, Places, nearest_of
+from .membrane import harmonic
+from .plain import contrast, depth_of
+from .search import Search
+from .structure import continued
+
+COARSE_DEPTH = 20
+"""Pixels of depth that a hole has at most at the coarsest size."""
+
+SMALLEST = 8 * SIDE
+"""Pixels of the window's shorter side, under which it is not halved again."""
+
+EXHAUSTIVE = 150_000_000
+"""Targets times sources, up to which every target is compared with every source."""
+
+ROUNDS = (8, 5, 4, 2, 1)
+"""Of search and vote at each size, from the coarsest on; the last number holds for all larger ones."""
+
+CONTRAST_WEIGHT = 8.0
+"""Of the local contrast as a channel: it tells smooth from rough where shrinking has made both smooth."""
+
+FADING = 1.8
+"""By how much less a vote counts for each pixel of depth at the coarsest size: what is near the border is sure."""
+
+PREFERENCE = 0.95
+"""Another start than the network's must cost less than this share of what that one costs."""
+
+NEARLY = 1.1
+"""Starts that cost up to so many times the least are drawn from, where a seed is given."""
+
+BAND = 2.0
+"""Sigma in pixels: finer detail comes from one copy, coarser from the mean of all votes, which alone would blur."""
+
+JITTER = 12.0
+"""Levels by which a seeded start differs from the network's fill."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is searched."""
+
+    starts: tuple[str, ...] = ("network", "structure")
+    rounds: tuple[int, ...] = ROUNDS
+    exhaustive: int = EXHAUSTIVE
+
+
+THICK_HOLE = Effort()
+THIN_HOLE = Effort(("network",), (4, 2), 20_000_000)
+"""For scratches and letters, whose borders say nearly all."""
+
+
+@dataclass
+class Found:
+    """Where one start led to at one level."""
+
+    image: Floats  # (H, W, C + 1), filled
+    rows: Places  # offsets of the level's targets
+    columns: Places
+    cost: float  # mean distance of patches, levels a pixel
+
+
+def fill_from_around(
+    image: Floats, hole: Hole, known: Hole, *, seed: int = 0, effort: Effort = THICK_HOLE
+) -> Floats | None:
+    """Fill a hole with copies from the window around it.
+
+    Args:
+        image: (H, W, C) float32, levels of 0 to 255; in the hole the network's fill, which guides.
+        hole: (H, W) bool.
+        known: (H, W) bool, what may be copied; what is neither hole nor known is left out.
+        seed: 0 takes the start that fits best, others draw among those that fit nearly as well.
+        effort: how much is searched.
+
+    Returns:
+        (H, W, C) float32, right in the hole alone; None where there is nothing to copy.
+    """
+    levels = _pyramid(image, hole, known, effort)
+    if not levels[-1].sources.any() or not len(levels[-1].y):
+        return None
+    found = _best_start(levels, seed, effort)  # at the second coarsest level, if there are two
+    for number in range(len(levels) - 3, -1, -1):
+        found = _climbed(levels, number, found, effort)
+    return _composed(levels[0], found)
+
+
+def _pyramid(image: Floats, hole: Hole, known: Hole, effort: Effort) -> list[Level]:
+    """The window at its own size, at half of it, and so on. Its border is mirrored, so that patches reach it."""
+    measured = contrast(image, known)[:, :, None]
+    measured = harmonic(measured, known) if known.any() else measured
+    planes = [_mirrored(np.dstack([image, CONTRAST_WEIGHT * measured])), _mirrored(hole), _mirrored(known)]
+    stack, depth = [planes], depth_of(hole)
+    while min(planes[1].shape) > SMALLEST and (
+        depth > COARSE_DEPTH or (depth > 2 and _work(planes) > effort.exhaustive)
+    ):
+        planes, depth = _halved(*planes), depth / 2
+        stack.append(planes)
+    return [Level(*planes, stride=2 if not number and len(stack) > 1 else 1) for number, planes in enumerate(stack)]
+
+
+def _mirrored(plane: NDArray[np.generic]) -> NDArray[np.generic]:
+    kind = plane.dtype
+    plain = plane.view(np.uint8) if kind == np.bool_ else plane
+    return np.asarray(cv2.copyMakeBorder(plain, REACH, REACH, REACH, REACH, cv2.BORDER_REFLECT_101)).view(kind)
+
+
+def _work(planes: list[NDArray[np.generic]]) -> int:
+    """Targets times sources, about."""
+    _, hole, known = planes
+    grown = cv2.dilate(hole.view(np.uint8), np.ones((SIDE, SIDE), np.uint8))
+    return cv2.countNonZero(grown) * cv2.countNonZero(known.view(np.uint8))
+
+
+def _halved(image: Floats, hole: Hole, known: Hole) -> list[NDArray[np.generic]]:
+    """At half the size. A pixel is hole if half of it is; else it shows the mean of what is known of it."""
+    below, right = hole.shape[0] % 2, hole.shape[1] % 2
+    if below or right:
+        image, hole, known = (
+            cv2.copyMakeBorder(a.view(np.uint8) if a.dtype == np.bool_ else a, 0, below, 0, right, cv2.BORDER_REPLICATE)
+            for a in (image, hole, known)
+        )
+    of_hole, share = _mean_of_four(image, hole)
+    of_known, _ = _mean_of_four(image, known)
+    holes = share >= 0.5
+    return [np.where(holes[:, :, None], of_hole, of_known), holes, ~holes & (_mean_of_four(image, known)[1] > 0)]
+
+
+def _mean_of_four(image: Floats, where: NDArray[np.generic]) -> tuple[Floats, Floats]:
+    weight = where.astype(np.float32)
+    size = (weight.shape[1] // 2, weight.shape[0] // 2)
+    share = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
+    total = cv2.resize(image * weight[:, :, None], size, interpolation=cv2.INTER_AREA)
+    return np.asarray(total / np.maximum(share, 1e-6)[:, :, None], np.float32), share
+
+
+def _best_start(levels: list[Level], seed: int, effort: Effort) -> Found:
+    """Try every start on the two coarsest levels."""
+    top, rng = len(levels) - 1, np.random.default_rng(seed)
+    starts = [continued(levels[top]) if name == "structure" else levels[top].image.copy() for name in effort.starts]
+    starts += [_jittered(levels[top], rng) for _ in range(2 if seed else 0)]
+    tried = []
+    for start in starts:
+        found = _settled(levels, top, Search(levels[top]), start, effort)
+        tried.append(_climbed(levels, top - 1, found, effort) if top else found)
+    return _chosen(tried, seed, rng)
+
+
+def _chosen(tried: list[Found], seed: int, rng: np.random.Generator) -> Found:
+    costs = [found.cost * (PREFERENCE if number == 0 else 1) for number, found in enumerate(tried)]
+    if not seed:
+        return tried[int(np.argmin(costs))]
+    near = [found for found, cost in zip(tried, costs, strict=True) if cost <= NEARLY * min(costs)]
+    return near[int(rng.integers(len(near)))]
+
+
+def _jittered(level: Level, rng: np.random.Generator) -> Floats:
+    """The network's fill with smooth noise."""
+    noise = cv2.GaussianBlur(rng.standard_normal(level.image.shape).astype(np.float32), (0, 0), 3)
+    return np.asarray(
+        level.image + level.hole[:, :, None] * noise * (JITTER / max(float(noise.std()), 1e-6)), np.float32
+    )
+
+
+def _climbed(levels: list[Level], number: int, below: Found, effort: Effort) -> Found:
+    """Carry what was found at the next coarser level up to level `number`, and settle it there."""
+    level, coarse = levels[number], levels[number + 1]
+    rows, columns = coarse.offsets_as_map(below.rows, below.columns)
+    y, x = nearest_of(coarse.targets)
+    at = np.minimum(level.y // 2, coarse.height - 1), np.minimum(level.x // 2, coarse.width - 1)
+    at = y[at], x[at]
+    search = Search(level)
+    search.rows, search.columns = (2 * offsets[at].astype(np.int64) for offsets in (rows, columns))
+    to = level.nearest_source(level.y + search.rows, level.x + search.columns)
+    search.rows, search.columns = to[0] - level.y, to[1] - level.x
+    image = _voted(level, search, np.ones(len(level.y), np.float32), level.image, _confidence(levels, number))
+    return _settled(levels, number, search, image, effort)
+
+
+def _settled(levels: list[Level], number: int, search: Search, image: Floats, effort: Effort) -> Found:
+    """Search and vote in turn at one level."""
+    level, age = levels[number], len(levels) - 1 - number
+    confidence = _confidence(levels, number)
+    rounds = effort.rounds[min(age, len(effort.rounds) - 1)] if number or not age else 1
+    exhaustive = not len(search.rows) or len(level.y) * np.count_nonzero(level.sources) <= effort.exhaustive
+    if exhaustive:
+        search.prepare()
+    for _ in range(rounds):
+        if not exhaustive:
+            search.prepare(reach=8 if number else 2)
+        wanted = level.features(image, level.y, level.x)
+        if exhaustive:
+            search.among_all(wanted)
+        search.among_neighbours(wanted, shifts=not exhaustive)
+        scale = 2 * float(np.percentile(search.cost, 75)) + 1e-3
+        image = _voted(level, search, np.exp(-search.cost / scale), image, confidence)
+    cost = float(np.sqrt(search.cost).mean()) / SIDE
+    return Found(image, search.rows, search.columns, cost)
+
+
+def _confidence(levels: list[Level], number: int) -> Floats:
+    return np.asarray(FADING ** -(levels[number].depth / 2 ** (len(levels) - 1 - number)), np.float32)
+
+
+def _voted(level: Level, search: Search, weight: Floats, image: Floats, confidence: Floats) -> Floats:
+    """Every pixel of the hole becomes the weighted mean of what the patches over it say."""
+    top, bottom, left, right = level.box
+    reach = REACH if level.stride == 1 else 2  # blocks: those on each side alone
+    maps = level.offsets_as_map(search.rows, search.columns, weight)
+    maps[2] *= confidence
+    framed = [cv2.copyMakeBorder(a, reach, reach, reach, reach, cv2.BORDER_CONSTANT) for a in maps]
+    columns, rows = np.arange(left, right, dtype=np.float32)[None], np.arange(top, bottom, dtype=np.float32)[:, None]
+    total = np.zeros((bottom - top, right - left, image.shape[2]), np.float32)
+    weights = np.zeros(total.shape[:2], np.float32)
+    for dy in range(-reach, reach + 1, level.stride):
+        for dx in range(-reach, reach + 1, level.stride):
+            part = slice(reach + dy + top, reach + dy + bottom), slice(reach + dx + left, reach + dx + right)
+            down, along, votes = (a[part] for a in framed)
+            said = cv2.remap(
+                level.image, columns + along, rows + down, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+            )
+            total += said * votes[:, :, None]
+            weights += votes
+    voted = image.copy()
+    where = level.hole[top:bottom, left:right] & (weights > 1e-12)
+    voted[top:bottom, left:right][where] = total[where] / weights[where][:, None]
+    return voted
+
+
+def _composed(level: Level, found: Found) -> Floats:
+    """The fine band of one copy over the coarse band of the votes, without the window's mirrored border."""
+    rows, columns = level.offsets_as_map(found.rows, found.columns)
+    colours = np.ascontiguousarray(level.image[:, :, :-1])
+    fine = colours - cv2.GaussianBlur(colours, (0, 0), BAND).reshape(colours.shape)
+    x, y = np.arange(level.width, dtype=np.float32)[None], np.arange(level.height, dtype=np.float32)[:, None]
+    copied = cv2.remap(fine, x + columns, y + rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    voted = np.ascontiguousarray(found.image[:, :, :-1])
+    coarse = cv2.GaussianBlur(voted, (0, 0), BAND)
+    whole = coarse.reshape(colours.shape) + copied.reshape(colours.shape)
+    return np.asarray(whole[REACH:-REACH, REACH:-REACH], np.float32)
