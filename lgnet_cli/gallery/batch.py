@@ -24,22 +24,23 @@ BOUNDS = (0, 1, 10, 20, 30, 40, 50, 60, 100)
 """Percent of a picture's pixels: the page's filter."""
 
 
-def write_batch_page(out: Path, masks: MaskOptions, max_pixels: int = MAX_PIXELS) -> Path:
+def write_batch_page(out: Path, masks: MaskOptions, max_pixels: int = MAX_PIXELS, *, candidates: int = 1) -> Path:
     """Write OUT/lgnet-report.html, the largest holes first, from OUT's reports and the files they name.
 
     Args:
         out: the folder of a batch's results.
         masks: how that batch read its masks.
         max_pixels: a picture that claims more is named on the page instead of shown.
+        candidates: results of each photo, which are shown one after the other to choose from.
 
     Raises:
         OSError: the page cannot be written.
     """
     latest = {record.output: record for path in reports_in(out) for record in records(path)}.values()
-    filled = sorted((r for r in latest if r.status == "filled"), key=lambda r: -r.hole_share)
+    filled = sorted((r for r in latest if r.status == "filled"), key=lambda r: (-r.hole_share, r.input, r.seed))
     failed = [record for record in latest if record.status == "failed"]
     gallery = Gallery("input", {"share": "largest holes first", "seconds": "slowest first"})
-    lost = _show(filled, masks, max_pixels, gallery)
+    lost = _show(filled, masks, max_pixels, gallery, candidates > 1)
     count = Counter(record.status for record in latest)
     lead = f"{count['filled']} filled, {count['copied']} copied (nothing to fill), {count['failed']} failed"
     sections = {"Failures": file_table([(r.input, r.error) for r in failed])} if failed else {}
@@ -49,7 +50,9 @@ def write_batch_page(out: Path, masks: MaskOptions, max_pixels: int = MAX_PIXELS
     return target
 
 
-def _show(filled: list[Record], masks: MaskOptions, max_pixels: int, gallery: Gallery) -> list[tuple[str, str]]:
+def _show(
+    filled: list[Record], masks: MaskOptions, max_pixels: int, gallery: Gallery, several: bool
+) -> list[tuple[str, str]]:
     """Put as many pictures on the page as it takes; return those that cannot be read any more, and why."""
     lost = []
     for number, record in enumerate(filled):
@@ -57,13 +60,13 @@ def _show(filled: list[Record], masks: MaskOptions, max_pixels: int, gallery: Ga
             gallery.left_out = len(filled) - number
             break
         try:
-            gallery.cases.append(_case(number, record, masks, max_pixels, gallery))
+            gallery.cases.append(_case(number, record, masks, max_pixels, gallery, several))
         except (OSError, LgnetError) as error:
             lost.append((record.input, str(error)))
     return lost
 
 
-def _case(number: int, record: Record, masks: MaskOptions, max_pixels: int, gallery: Gallery) -> Case:
+def _case(number: int, record: Record, masks: MaskOptions, max_pixels: int, gallery: Gallery, several: bool) -> Case:
     before, after = (_opened(place(name), max_pixels) for name in (record.input, record.output))
     hole = read_mask(place(record.mask), before, masks, max_pixels)
     gallery.album.add_photo(f"{number}-before", to_rgb(before.pixels, before.kind))
@@ -73,7 +76,8 @@ def _case(number: int, record: Record, masks: MaskOptions, max_pixels: int, gall
     facts += f"{record.seconds:.2f} s"
     keys = (f"{number}-before", f"{number}-after", f"{number}-holes")
     ranks = {"share": record.hole_share, "seconds": record.seconds}
-    return Case(record.input, _bucket(record.hole_share), "lgnet", (before.width, before.height), *keys, facts, ranks)
+    name, method = (Path(record.output).name, f"seed {record.seed}") if several else (record.input, "lgnet")
+    return Case(name, _bucket(record.hole_share), method, (before.width, before.height), *keys, facts, ranks)
 
 
 def _opened(path: Path, max_pixels: int) -> Picture:

@@ -7,15 +7,15 @@ that continues lines (see `structure`); the start whose patches fit best is carr
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from lgnet_cli.imaging.masks import Hole
 
-from .level import REACH, SIDE, Floats, Level, Places, nearest_of
-from .membrane import harmonic
+from .level import REACH, SIDE, Level, Places, nearest_of
+from .membrane import Floats, harmonic, resized
 from .plain import contrast, depth_of
 from .search import Search
 from .structure import continued
@@ -26,26 +26,32 @@ COARSE_DEPTH = 20
 SMALLEST = 8 * SIDE
 """Pixels of the window's shorter side, under which it is not halved again."""
 
+MULTIPLE = 16
+"""Pixels that a window's sides are a multiple of, so that it can be halved four times."""
+
 EXHAUSTIVE = 150_000_000
 """Targets times sources, up to which every target is compared with every source."""
 
 ROUNDS = (8, 5, 4, 2, 1)
 """Of search and vote at each size, from the coarsest on; the last number holds for all larger ones."""
 
-CONTRAST_WEIGHT = 8.0
+CONTRAST_WEIGHT = 4.0
 """Of the local contrast as a channel: it tells smooth from rough where shrinking has made both smooth."""
 
 FADING = 1.8
 """By how much less a vote counts for each pixel of depth at the coarsest size: what is near the border is sure."""
 
-PREFERENCE = 0.95
+PREFERENCE = 0.9
 """Another start than the network's must cost less than this share of what that one costs."""
 
 NEARLY = 1.1
-"""Starts that cost up to so many times the least are drawn from, where a seed is given."""
+"""With a seed, another start than the best is drawn from those that cost up to so many times as much."""
 
 BAND = 2.0
 """Sigma in pixels: finer detail comes from one copy, coarser from the mean of all votes, which alone would blur."""
+
+SOFTNESS = 2.0
+"""Of votes: a patch whose cost is so many times the 75th percentile counts 1 / e."""
 
 JITTER = 12.0
 """Levels by which a seeded start differs from the network's fill."""
@@ -96,55 +102,68 @@ def fill_from_around(
     found = _best_start(levels, seed, effort)  # at the second coarsest level, if there are two
     for number in range(len(levels) - 3, -1, -1):
         found = _climbed(levels, number, found, effort)
-    return _composed(levels[0], found)
+    top, _, left, _ = _frame(*hole.shape)
+    return _composed(levels[0], found)[top : top + hole.shape[0], left : left + hole.shape[1]]
 
 
 def _pyramid(image: Floats, hole: Hole, known: Hole, effort: Effort) -> list[Level]:
     """The window at its own size, at half of it, and so on. Its border is mirrored, so that patches reach it."""
-    measured = contrast(image, known)[:, :, None]
-    measured = harmonic(measured, known) if known.any() else measured
-    planes = [_mirrored(np.dstack([image, CONTRAST_WEIGHT * measured])), _mirrored(hole), _mirrored(known)]
-    stack, depth = [planes], depth_of(hole)
-    while min(planes[1].shape) > SMALLEST and (
-        depth > COARSE_DEPTH or (depth > 2 and _work(planes) > effort.exhaustive)
-    ):
-        planes, depth = _halved(*planes), depth / 2
-        stack.append(planes)
-    return [Level(*planes, stride=2 if not number and len(stack) > 1 else 1) for number, planes in enumerate(stack)]
+    measured = CONTRAST_WEIGHT * harmonic(contrast(image, known)[:, :, None], known)
+    size = _Size(np.dstack([image, measured]), hole, known).framed(_frame(*hole.shape), cv2.BORDER_REFLECT_101)
+    sizes, depth = [size], depth_of(hole)
+    while min(size.hole.shape) > SMALLEST and (depth > COARSE_DEPTH or (depth > 2 and size.work() > effort.exhaustive)):
+        size, depth = size.halved(), depth / 2
+        sizes.append(size)
+    strides = [2 if len(sizes) > 1 else 1] + [1] * len(sizes)
+    return [Level(*size, stride) for size, stride in zip(sizes, strides, strict=False)]
 
 
-def _mirrored(plane: NDArray[np.generic]) -> NDArray[np.generic]:
-    kind = plane.dtype
-    plain = plane.view(np.uint8) if kind == np.bool_ else plane
-    return np.asarray(cv2.copyMakeBorder(plain, REACH, REACH, REACH, REACH, cv2.BORDER_REFLECT_101)).view(kind)
+def _frame(height: int, width: int) -> tuple[int, int, int, int]:
+    """What to add above, below, left and right of a window: room for patches, up to a multiple of MULTIPLE, the same on
+    both sides, so that a mirrored window is halved in the mirrored way."""
+    more = [-(side + 2 * REACH) % MULTIPLE for side in (height, width)]
+    (top, left), (bottom, right) = ([REACH + side // 2 for side in more], [REACH + (side + 1) // 2 for side in more])
+    return top, bottom, left, right
 
 
-def _work(planes: list[NDArray[np.generic]]) -> int:
-    """Targets times sources, about."""
-    _, hole, known = planes
-    grown = cv2.dilate(hole.view(np.uint8), np.ones((SIDE, SIDE), np.uint8))
-    return cv2.countNonZero(grown) * cv2.countNonZero(known.view(np.uint8))
+class _Size(NamedTuple):
+    """The window at one size: (H, W, C), (H, W) and (H, W)."""
 
+    image: Floats
+    hole: Hole
+    known: Hole
 
-def _halved(image: Floats, hole: Hole, known: Hole) -> list[NDArray[np.generic]]:
-    """At half the size. A pixel is hole if half of it is; else it shows the mean of what is known of it."""
-    below, right = hole.shape[0] % 2, hole.shape[1] % 2
-    if below or right:
+    def framed(self, frame: tuple[int, int, int, int], how: int) -> "_Size":
+        """With more rows above and below and columns to the left and to the right."""
         image, hole, known = (
-            cv2.copyMakeBorder(a.view(np.uint8) if a.dtype == np.bool_ else a, 0, below, 0, right, cv2.BORDER_REPLICATE)
-            for a in (image, hole, known)
+            cv2.copyMakeBorder(plane, *frame, how)
+            for plane in (self.image, self.hole.view(np.uint8), self.known.view(np.uint8))
         )
-    of_hole, share = _mean_of_four(image, hole)
-    of_known, _ = _mean_of_four(image, known)
-    holes = share >= 0.5
-    return [np.where(holes[:, :, None], of_hole, of_known), holes, ~holes & (_mean_of_four(image, known)[1] > 0)]
+        return _Size(np.asarray(image, np.float32), hole > 0, known > 0)
+
+    def work(self) -> int:
+        """Targets times sources, about."""
+        grown = cv2.dilate(self.hole.view(np.uint8), np.ones((SIDE, SIDE), np.uint8))
+        return cv2.countNonZero(grown) * cv2.countNonZero(self.known.view(np.uint8))
+
+    def halved(self) -> "_Size":
+        """At half the size. A pixel is hole if half of it is; else it shows the mean of what is known of it."""
+        even = (
+            self if not any(side % 2 for side in self.hole.shape) else self.framed((0, 1, 0, 1), cv2.BORDER_REPLICATE)
+        )
+        of_hole, hole_share = _mean_of_four(even.image, even.hole)
+        of_known, known_share = _mean_of_four(even.image, even.known)
+        hole = hole_share >= 0.5
+        return _Size(np.where(hole[:, :, None], of_hole, of_known), hole, ~hole & (known_share > 0))
 
 
-def _mean_of_four(image: Floats, where: NDArray[np.generic]) -> tuple[Floats, Floats]:
-    weight = where.astype(np.float32)
+def _mean_of_four(image: Floats, where: Hole) -> tuple[Floats, Floats]:
+    """The mean of each 2 x 2 pixels, weighted by `where`, and their mean weight; without a last odd row or column."""
+    weight = where[: len(where) // 2 * 2, : where.shape[1] // 2 * 2].astype(np.float32)
+    image = image[: weight.shape[0], : weight.shape[1]]
     size = (weight.shape[1] // 2, weight.shape[0] // 2)
     share = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
-    total = cv2.resize(image * weight[:, :, None], size, interpolation=cv2.INTER_AREA)
+    total = resized(image * weight[:, :, None], size, cv2.INTER_AREA)
     return np.asarray(total / np.maximum(share, 1e-6)[:, :, None], np.float32), share
 
 
@@ -162,10 +181,11 @@ def _best_start(levels: list[Level], seed: int, effort: Effort) -> Found:
 
 def _chosen(tried: list[Found], seed: int, rng: np.random.Generator) -> Found:
     costs = [found.cost * (PREFERENCE if number == 0 else 1) for number, found in enumerate(tried)]
-    if not seed:
-        return tried[int(np.argmin(costs))]
-    near = [found for found, cost in zip(tried, costs, strict=True) if cost <= NEARLY * min(costs)]
-    return near[int(rng.integers(len(near)))]
+    order = np.argsort(costs, kind="stable")
+    if not seed or len(tried) == 1:
+        return tried[int(order[0])]
+    near = [number for number in order[1:] if costs[number] <= NEARLY * costs[order[0]]]
+    return tried[int(near[int(rng.integers(len(near)))] if near else order[1])]
 
 
 def _jittered(level: Level, rng: np.random.Generator) -> Floats:
@@ -206,7 +226,7 @@ def _settled(levels: list[Level], number: int, search: Search, image: Floats, ef
         if exhaustive:
             search.among_all(wanted)
         search.among_neighbours(wanted, shifts=not exhaustive)
-        scale = 2 * float(np.percentile(search.cost, 75)) + 1e-3
+        scale = SOFTNESS * float(np.percentile(search.cost, 75)) + 1e-3
         image = _voted(level, search, np.exp(-search.cost / scale), image, confidence)
     cost = float(np.sqrt(search.cost).mean()) / SIDE
     return Found(image, search.rows, search.columns, cost)
@@ -242,7 +262,7 @@ def _voted(level: Level, search: Search, weight: Floats, image: Floats, confiden
 
 
 def _composed(level: Level, found: Found) -> Floats:
-    """The fine band of one copy over the coarse band of the votes, without the window's mirrored border."""
+    """The fine band of one copy over the coarse band of the votes."""
     rows, columns = level.offsets_as_map(found.rows, found.columns)
     colours = np.ascontiguousarray(level.image[:, :, :-1])
     fine = colours - cv2.GaussianBlur(colours, (0, 0), BAND).reshape(colours.shape)
@@ -251,4 +271,4 @@ def _composed(level: Level, found: Found) -> Floats:
     voted = np.ascontiguousarray(found.image[:, :, :-1])
     coarse = cv2.GaussianBlur(voted, (0, 0), BAND)
     whole = coarse.reshape(colours.shape) + copied.reshape(colours.shape)
-    return np.asarray(whole[REACH:-REACH, REACH:-REACH], np.float32)
+    return np.asarray(whole, np.float32)

@@ -58,7 +58,7 @@ class Level:
             self.targets = _of_blocks(self.targets)
         self.y, self.x = np.nonzero(self.targets)
         self.y, self.x = self.y * stride, self.x * stride
-        self.number = np.full(self.targets.shape, -1, np.int64)
+        self.number: Places = np.full(self.targets.shape, -1, np.int64)
         self.number[self.targets] = np.arange(len(self.y))
 
     @cached_property
@@ -82,15 +82,13 @@ class Level:
 
     def offsets_as_map(self, *values: NDArray[Any]) -> list[Floats]:
         """Values of the targets as (H, W) float32 maps, zero elsewhere."""
-        maps = []
+        maps: list[Floats] = []
         for value in values:
-            grid = np.zeros(self.targets.shape, np.float32)
+            grid: Floats = np.zeros(self.targets.shape, np.float32)
             grid[self.targets] = value
             if self.stride == 2:
-                large = np.zeros((self.height, self.width), np.float32)
-                even = slice(self.height // 2 * 2), slice(self.width // 2 * 2)
-                large[even] = np.repeat(np.repeat(grid, 2, axis=0), 2, axis=1)
-                grid = large
+                odd = [(0, side % 2) for side in self.hole.shape]  # a last row or column that is in no block
+                grid = np.pad(np.repeat(np.repeat(grid, 2, axis=0), 2, axis=1), odd)
             maps.append(grid)
         return maps
 
@@ -157,7 +155,7 @@ def _of_blocks(targets: Hole) -> Hole:
     """Blocks of 2 x 2 pixels of which one is a target."""
     height, width = (side // 2 for side in targets.shape)
     blocks = targets[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
-    found: Hole = blocks.any(axis=(1, 3))
+    found = np.asarray(blocks.any(axis=(1, 3)), np.bool_)
     found[:2], found[-2:], found[:, :2], found[:, -2:] = False, False, False, False
     return found
 
@@ -165,4 +163,4 @@ def _of_blocks(targets: Hole) -> Hole:
 def _grid(shape: tuple[int, ...], spacing: int) -> Hole:
     """Points `spacing` apart; on the same points in a mirrored window."""
     rows, columns = (np.minimum(np.arange(side), side - 1 - np.arange(side)) % spacing == 0 for side in shape)
-    return rows[:, None] & columns[None, :]
+    return np.asarray(rows[:, None] & columns[None, :], np.bool_)

@@ -5,6 +5,8 @@ A membrane solves Laplace's equation in the hole with the given values around it
 Tutorial" (2000). The picture's own border is free: nothing is known beyond it, so nothing pulls at the membrane there.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -38,14 +40,14 @@ def harmonic(values: Floats, given: Hole, cycles: int = CYCLES) -> Floats:
     Returns:
         (H, W, C) float32, which equals `values` where they are given.
     """
-    values = np.where(given[:, :, None], values, 0).astype(np.float32)
+    values = _kept(values, given, np.float32(0))
     if given.all() or not given.any():
         return values
     x = _from_coarse_to_fine(values, given)
     free = _free_pyramid(given)
     for _ in range(cycles):
         x = _v_cycle(x, np.zeros_like(x), free)
-    return np.where(given[:, :, None], values, x)
+    return _kept(values, given, x)
 
 
 def blurred_known(values: Floats, known: Hole | Floats, sigma: float) -> Floats:
@@ -58,7 +60,7 @@ def blurred_known(values: Floats, known: Hole | Floats, sigma: float) -> Floats:
     """
     weight = known.astype(np.float32)
     total = _channels(cv2.GaussianBlur(values * weight[:, :, None], (0, 0), sigma))
-    return total / np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-6)[:, :, None]
+    return np.asarray(total / np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-6)[:, :, None], np.float32)
 
 
 def _from_coarse_to_fine(values: Floats, given: Hole) -> Floats:
@@ -66,13 +68,18 @@ def _from_coarse_to_fine(values: Floats, given: Hole) -> Floats:
     half = _half(np.dstack([values, given.astype(np.float32)])) if min(given.shape) > 2 and not given.all() else None
     if half is None:
         mean = values.sum(axis=(0, 1)) / max(int(given.sum()), 1)
-        return np.where(given[:, :, None], values, mean).astype(np.float32)
+        return _kept(values, given, mean)
     share = half[:, :, -1]
-    small = _from_coarse_to_fine(half[:, :, :-1] / np.maximum(share, 1e-6)[:, :, None], share > 0)
-    x = np.where(given[:, :, None], values, _enlarged(small, given.shape))
+    means = np.asarray(half[:, :, :-1] / np.maximum(share, 1e-6)[:, :, None], np.float32)
+    x = _kept(values, given, _enlarged(_from_coarse_to_fine(means, share > 0), given.shape))
     for _ in range(2):
-        x = np.where(given[:, :, None], values, _mean_of_neighbours(x))
+        x = _kept(values, given, _mean_of_neighbours(x))
     return x
+
+
+def _kept(values: Floats, given: Hole, others: Any) -> Floats:
+    """The values where they are given, elsewhere others."""
+    return np.asarray(np.where(given[:, :, None], values, others), np.float32)
 
 
 def _free_pyramid(given: Hole) -> list[Floats]:
@@ -115,12 +122,17 @@ def _mean_of_neighbours(x: Floats) -> Floats:
 
 
 def _half(x: Floats) -> Floats:
-    size = ((x.shape[1] + 1) // 2, (x.shape[0] + 1) // 2)
-    return _channels(cv2.resize(x, size, interpolation=cv2.INTER_AREA))
+    return resized(x, ((x.shape[1] + 1) // 2, (x.shape[0] + 1) // 2), cv2.INTER_AREA)
 
 
 def _enlarged(x: Floats, shape: tuple[int, ...]) -> Floats:
-    return _channels(cv2.resize(x, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR))
+    return resized(x, (shape[1], shape[0]), cv2.INTER_LINEAR)
+
+
+def resized(x: Floats, size: tuple[int, int], how: int) -> Floats:
+    """(H, W, C) at another size (width, height). OpenCV takes four channels at a time; CMYK and a measure are five."""
+    parts = [x[:, :, at : at + 4] for at in range(0, x.shape[2], 4)]
+    return np.concatenate([_channels(cv2.resize(part, size, interpolation=how)) for part in parts], axis=2)
 
 
 def _channels(x: NDArray[np.generic]) -> Floats:

@@ -88,7 +88,7 @@ def _put(picture: Picture, hole: Hole, crop: Crop, drawn: Bytes8, refine: Refine
         put_levels(picture.pixels[box], picture.kind, own_levels(fill[inside], picture.kind), mine, span)
         return
     scale = crop.width / crop.size[0]
-    wide = _widened(box, math.ceil(8 * scale), hole.shape)
+    wide = _within(_widened(box, math.ceil(8 * scale), hole.shape), part_of(crop))
     levels = to_levels(picture.pixels[wide], picture.kind, span)
     own = own_levels(_enlarged(fill, crop, wide), picture.kind)
     own = matched(levels, hole[wide], own, scale)
@@ -163,6 +163,11 @@ def _window(picture: Picture, left: Hole, box: Part, piece: Hole, margin: int) -
     inside[box[0].start - window[0].start :, box[1].start - window[1].start :][: len(piece), : piece.shape[1]] = piece
     pixels = picture.pixels[window]
     return to_levels(pixels, picture.kind, span_of(pixels, picture.kind, known)), inside, known, window
+
+
+def _within(box: Part, part: Part) -> Part:
+    rows, columns = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, part, strict=True))
+    return rows, columns
 
 
 def _widened(box: Part, margin: int, shape: tuple[int, ...]) -> Part:

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .level import Floats, Level, Places
+from .level import Level, Places
+from .membrane import Floats
 
 COHERENCE = 0.6
 """What each of the four neighbours with another offset costs, in medians of the patches' costs."""
@@ -35,7 +36,7 @@ class Search:
         self.rows = self.columns = np.empty(0, np.int64)  # of the offsets
         self.cost = np.empty(0, np.float32)
         self._features = np.empty((0, 0), np.float32)  # of the sources that can be compared
-        self._at: tuple[Places, Places] = (self.rows, self.rows)  # their places
+        self._y = self._x = self.rows  # their places
         self._index = np.empty(0, np.int64)  # (H * W,) the number of the source at a place, -1 where there is none
         self._best = np.empty(0, np.int64)  # the number of each target's source
         self._neighbours: dict[tuple[int, int], Places] = {}
@@ -47,7 +48,7 @@ class Search:
             used = np.zeros(wanted.shape, np.uint8)
             used[level.y + self.rows, level.x + self.columns] = 1
             wanted = wanted & (cv2.dilate(used, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0)
-        y, x = self._at = np.nonzero(wanted)
+        y, x = self._y, self._x = np.nonzero(wanted)
         self._index = np.full(wanted.size, -1, np.int64)
         self._index[y * level.width + x] = np.arange(len(y))
         self._features = level.features(level.image, y, x)
@@ -88,7 +89,7 @@ class Search:
         self.rows, self.columns, self.cost = rows, columns, cost
 
     def _nearest(self, wanted: Floats, price: Floats) -> None:
-        level, (y, x) = self.level, self._at
+        level, y, x = self.level, self._y, self._x
         ranked = np.einsum("ij,ij->i", self._features, self._features) + price
         turned = np.ascontiguousarray(self._features.T) * np.float32(-2)
         best = np.empty(len(wanted), np.int64)
@@ -106,7 +107,7 @@ class Search:
 
     def _uses(self) -> Floats:
         """How many targets copy from around each source; in a region with one offset it is one."""
-        level, (y, x) = self.level, self._at
+        level, y, x = self.level, self._y, self._x
         counts = np.bincount(y[self._best] * level.width + x[self._best], minlength=level.sources.size)
         around = cv2.blur(counts.reshape(level.sources.shape).astype(np.float32), (5, 5))
         return np.asarray(around[y, x], np.float32)
@@ -136,7 +137,7 @@ class Search:
         if (dy, dx) not in self._neighbours:
             level = self.level
             y, x = level.y // level.stride + dy, level.x // level.stride + dx
-            height, width = level.number.shape
+            height, width = level.targets.shape
             inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
             number = level.number[y.clip(0, height - 1), x.clip(0, width - 1)]
             self._neighbours[dy, dx] = np.where(inside, number, -1)

@@ -9,14 +9,20 @@ import numpy as np
 
 from lgnet_cli.imaging.masks import Hole
 
-from .level import REACH, SIDE, Floats, Level
+from .level import REACH, SIDE, Level
+from .membrane import Floats
 
 LEAST_EDGE = 1.0
 """Levels of contrast that every border pixel is given, so that plain parts are filled from outside to inside."""
 
 
-def continued(level: Level) -> Floats:
-    """The level's image (H, W, C) with its hole filled; what no patch reaches keeps what it shows."""
+def continued(level: Level, guess: float = 0.0) -> Floats:
+    """The level's image (H, W, C) with its hole filled; what no patch reaches keeps what it shows.
+
+    Args:
+        level: the coarsest size of the window.
+        guess: how much what the image shows in the hole counts beside what is known; 0 is not at all.
+    """
     image, todo = level.image.copy(), level.hole.copy()
     confidence = (~todo).astype(np.float32)
     y, x = np.nonzero(level.sources)
@@ -31,7 +37,7 @@ def continued(level: Level) -> Floats:
         priority = np.where(border, trust * (LEAST_EDGE + _edges(image, todo)), -1)
         row, column = divmod(int(priority.argmax()), level.width)
         part = slice(row - REACH, row + REACH + 1), slice(column - REACH, column + REACH + 1)
-        known = (~todo[part]).ravel().astype(np.float32)
+        known = np.where(todo[part], np.float32(guess), np.float32(1)).ravel()
         shown = (image[part].reshape(SIDE * SIDE, -1) * known[:, None]).ravel()
         best = int((squares @ known - 2 * (patches @ shown)).argmin())
         source = slice(y[best] - REACH, y[best] + REACH + 1), slice(x[best] - REACH, x[best] + REACH + 1)

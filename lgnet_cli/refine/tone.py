@@ -8,10 +8,10 @@ and once more across the border at the photo's size, where a crop was filled sma
 import cv2
 import numpy as np
 
-from lgnet_cli.imaging.masks import Hole
+from lgnet_cli.imaging.masks import Hole, border_of
 from lgnet_cli.imaging.picture import Bytes8
 
-from .membrane import Floats, blurred_known, harmonic
+from .membrane import Floats, blurred_known, harmonic, resized
 
 TRUST = 0.8
 """How much of the network's detail is kept, the rest being the membrane through the border's own colours. Shrinking an
@@ -33,11 +33,12 @@ def toned(image: Bytes8, hole: Hole, drawn: Bytes8) -> Floats:
         (H, W, 3) float32: `image` where it is known, the toned fill in the hole; not clipped.
     """
     result = image.astype(np.float32)
-    if not hole.any():
-        return result
+    border = border_of(hole)  # that alone: elsewhere nothing was drawn
+    if not border.any():
+        return drawn.astype(np.float32) if hole.any() else result
     box = boxed(hole, 1)
     inside, detail = hole[box], TRUST * drawn[box].astype(np.float32)
-    fill = detail + harmonic(result[box] - detail, ~inside)
+    fill = detail + harmonic(result[box] - detail, border[box])
     np.copyto(result[box], fill, where=inside[:, :, None])
     return result
 
@@ -61,9 +62,8 @@ def matched(image: Floats, hole: Hole, fill: Floats, scale: float) -> Floats:
     outside, inside = (_shrunk(values, weight, size) for values, weight in ((image, known), (fill, 1 - known)))
     sigma = max(ACROSS, ACROSS * scale / step)
     near = blurred_known(outside[0], outside[1], sigma) - blurred_known(inside[0], inside[1], sigma)
-    step_up = harmonic(near, outside[1] > 0.5)
-    large = cv2.resize(step_up, hole.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(fill + large.reshape(fill.shape), np.float32)
+    carried = harmonic(near, border_of(outside[1] <= 0.5))
+    return np.asarray(fill + resized(carried, hole.shape[::-1], cv2.INTER_LINEAR), np.float32)
 
 
 def boxed(hole: Hole, margin: int) -> tuple[slice, slice]:
@@ -75,6 +75,5 @@ def boxed(hole: Hole, margin: int) -> tuple[slice, slice]:
 def _shrunk(values: Floats, weight: Floats, size: tuple[int, int]) -> tuple[Floats, Floats]:
     """The mean by `weight` (H, W) of what each pixel of `size` stands for, and its mean weight."""
     share = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
-    total = cv2.resize(values * weight[:, :, None], size, interpolation=cv2.INTER_AREA)
-    shape = (*share.shape, values.shape[2])
-    return np.asarray(total.reshape(shape) / np.maximum(share, 1e-6)[:, :, None], np.float32), share
+    total = resized(values * weight[:, :, None], size, cv2.INTER_AREA)
+    return np.asarray(total / np.maximum(share, 1e-6)[:, :, None], np.float32), share
