@@ -1,6 +1,5 @@
 """The command line. Bodies only translate, heavy imports happen inside them; errors become exit codes in one place."""
 
-import os
 import signal
 import sys
 import traceback
@@ -76,8 +75,6 @@ FORMATS = {Format.jpg: "JPEG", Format.png: "PNG", Format.webp: "WEBP", Format.ti
 
 def main() -> None:
     """The `lgnet` command."""
-    # NumPy's own threads would fight with those that refine photos side by side: a batch took eight times as long.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         app()
     except Exception as error:

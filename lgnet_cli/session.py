@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from .engines.select import choose, open_engine
 from .errors import UsageError
@@ -91,7 +92,8 @@ class Session:
         for crop in crops:
             pixels, holes = cut(picture, hole, crop, border=refine != "none")
             drawn.append(self._engine.fill(pixels[None], holes[None])[0])
-        paste(picture, hole, crops, drawn, refine, seed)
+        with threadpool_limits(1, user_api="blas"):  # with more of them, NumPy sums in another order
+            paste(picture, hole, crops, drawn, refine, seed)
         return swapped(picture.pixels, picture.kind).reshape(image.shape)
 
     def close(self) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
 
+from threadpoolctl import threadpool_limits
+
 from .engines.protocol import EngineInfo
 from .ordered import AHEAD
 from .report import Report
@@ -30,6 +32,8 @@ class Threads:
         self._pool = ThreadPoolExecutor(max_workers=threads(), thread_name_prefix="lgnet")
         self._disk = ThreadPoolExecutor(max_workers=WRITERS, thread_name_prefix="lgnet-disk")
         self._encoding = BoundedSemaphore(AHEAD)  # groups whose pixels are still held
+        # Threads of NumPy's own fight with these: a batch took eight times as long. Also, they sum in another order.
+        self._one_each = threadpool_limits(1, user_api="blas")
 
     def read(self, group: Group) -> Future[Group]:
         return self._pool.submit(self._read, group)
@@ -43,6 +47,7 @@ class Threads:
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._disk.shutdown(wait=True, cancel_futures=True)
+        self._one_each.restore_original_limits()
 
     def _read(self, group: Group) -> Group:
         for work in group.works:

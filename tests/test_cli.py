@@ -307,3 +307,41 @@ except KeyboardInterrupt:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("130\n", "")
+
+
+def test_refinements_differ_and_say_how_long_they_took(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
+    images, masks = folders(1)
+    results = {}
+    for refine in ("texture", "tone", "none"):
+        done = lgnet("inpaint", images, masks, "-o", tmp_path / refine, "--refine", refine, "--json")
+        assert done.returncode == 0, done.stderr
+        summary = json.loads(done.stdout)
+        assert (summary["refine_seconds"] > 0) == (refine != "none")
+        results[refine] = read(tmp_path / refine / "000.png")
+        check_filled(read(images / "000.png"), results[refine], read(masks / "000.png") > 0)
+    assert (results["tone"] != results["none"]).any()
+    default = lgnet("inpaint", images, masks, "-o", tmp_path / "default")
+    assert "s an image" in default.stderr  # refining
+    np.testing.assert_array_equal(read(tmp_path / "default" / "000.png"), results["texture"])
+
+
+def test_another_refinement_or_seed_is_done_again(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
+    images, masks = folders(1)
+    command = ["inpaint", images, masks, "-o", tmp_path / "out", "--json"]
+    for more in ([], ["--refine", "tone"], ["--refine", "texture", "--seed", 3]):
+        assert json.loads(lgnet(*command, *more).stdout)["filled"] == 1
+        assert json.loads(lgnet(*command, *more).stdout)["skipped"] == 1
+
+
+def test_candidates_are_files_of_their_own_with_a_page(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
+    images, masks = folders(2)
+    out = tmp_path / "out"
+    done = lgnet("inpaint", images, masks, "-o", out, "--candidates", 3)
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in out.glob("*.png")) == [f"00{i}.{n}.png" for i in (0, 1) for n in (1, 2, 3)]
+    assert "6 filled" in done.stderr
+    page = (out / "lgnet-report.html").read_text()
+    assert all(f"00{i}.{n}.png" in page for i in (0, 1) for n in (1, 2, 3))
+    assert sorted({line["seed"] for line in lines(out)}) == [0, 1, 2]
+    single = lgnet("inpaint", images / "000.png", masks / "000.png", "-o", tmp_path / "a.png", "--candidates", 2)
+    assert (single.returncode, "give a folder" in single.stderr) == (2, True)

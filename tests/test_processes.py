@@ -28,7 +28,7 @@ Folders = Callable[..., tuple[Path, Path]]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 LGNET = str(Path(sys.executable).with_name("lgnet"))
 
-TIMES = {"seconds"}
+TIMES = {"seconds", "refine_seconds"}
 """Of a record, what differs between two runs."""
 
 
@@ -72,6 +72,17 @@ def lines(out: Path) -> dict[str, dict[str, object]]:
     return {
         os.path.relpath(r["output"], out): {k: v for k, v in r.items() if k not in TIMES | {"output"}} for r in said
     }
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_refined_photos_do_not_depend_on_processes_or_batches(folders: Folders, tmp_path: Path, batch: int) -> None:
+    images, masks = folders(3)
+    outs = {count: tmp_path / f"{count}" for count in (0, 2)}
+    for count, out in outs.items():
+        fill(make_plan(str(images), masks, out).pairs, out, count=count, refine="texture", batch=batch if count else 1)
+    for number in range(3):
+        whole = {out.joinpath(f"00{number}.png").read_bytes() for out in outs.values()}
+        assert len(whole) == 1
 
 
 @pytest.fixture

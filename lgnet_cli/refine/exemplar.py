@@ -3,7 +3,7 @@
 After Wexler, Shechtman and Irani, "Space-Time Completion of Video" (2007): every patch that touches the hole looks for
 the source most like it, every pixel becomes the mean of what the patches over it say, and so on until both agree; then
 the same at twice the size. The search starts, where the hole is a few pixels deep, from the network's fill and from one
-that continues lines (see `structure`); the start whose patches fit best is carried on.
+that continues lines and is guided by it (see `structure`); the start whose patches fit best is carried on.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from .plain import contrast, depth_of
 from .search import Search
 from .structure import continued
 
-COARSE_DEPTH = 20
+COARSE_DEPTH = 30
 """Pixels of depth that a hole has at most at the coarsest size."""
 
 SMALLEST = 8 * SIDE
@@ -38,7 +38,7 @@ ROUNDS = (8, 5, 4, 2, 1)
 CONTRAST_WEIGHT = 4.0
 """Of the local contrast as a channel: it tells smooth from rough where shrinking has made both smooth."""
 
-FADING = 1.8
+FADING = 2.2
 """By how much less a vote counts for each pixel of depth at the coarsest size: what is near the border is sure."""
 
 PREFERENCE = 0.9
@@ -61,13 +61,13 @@ JITTER = 12.0
 class Effort:
     """How much is searched."""
 
-    starts: tuple[str, ...] = ("network", "structure")
+    guesses: tuple[float, ...] = (0.05,)  # starts that continue lines: how much the network's fill counts in each
     rounds: tuple[int, ...] = ROUNDS
     exhaustive: int = EXHAUSTIVE
 
 
 THICK_HOLE = Effort()
-THIN_HOLE = Effort(("network",), (4, 2), 20_000_000)
+THIN_HOLE = Effort((), (4, 2), 20_000_000)
 """For scratches and letters, whose borders say nearly all."""
 
 
@@ -170,7 +170,8 @@ def _mean_of_four(image: Floats, where: Hole) -> tuple[Floats, Floats]:
 def _best_start(levels: list[Level], seed: int, effort: Effort) -> Found:
     """Try every start on the two coarsest levels."""
     top, rng = len(levels) - 1, np.random.default_rng(seed)
-    starts = [continued(levels[top]) if name == "structure" else levels[top].image.copy() for name in effort.starts]
+    small = len(levels[top].y) * np.count_nonzero(levels[top].sources) <= effort.exhaustive
+    starts = [levels[top].image.copy(), *(continued(levels[top], guess) for guess in effort.guesses if small)]
     starts += [_jittered(levels[top], rng) for _ in range(2 if seed else 0)]
     tried = []
     for start in starts:
