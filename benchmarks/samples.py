@@ -101,12 +101,12 @@ class MadeUp:
 
     @property
     def words(self) -> str:
-        return f"made up: strokes and rectangles, seed {self.seed}, one a photo and bucket"
+        return f"made up: strokes and rectangles, or blobs, seed {self.seed}, one a photo and bucket"
 
     def of(self, photo: Photo, picture: Picture, size: int) -> Iterator[Sample]:
         for number, (label, shares) in enumerate(zip(LABELS, BUCKETS, strict=True)):
             hole = random_hole(np.random.default_rng([self.seed, photo.number, number]), size, shares)
-            facts = f"made up {self.seed} {photo.number} {number}"
+            facts = f"made up, blobs too, {self.seed} {photo.number} {number}"
             yield Sample(photo, label, f"{label}/{_stem(photo)}", facts, self.seed, hole)
 
 
