@@ -23,6 +23,7 @@ from lgnet_cli.benchmarks.judges import Judges, Known
 from lgnet_cli.benchmarks.methods import Method, Truncating, against, merged, this_model
 from lgnet_cli.benchmarks.metrics import Image
 from lgnet_cli.benchmarks.outcome import outcome, write_outcome
+from lgnet_cli.benchmarks.product import products
 from lgnet_cli.benchmarks.rows import Rows
 from lgnet_cli.benchmarks.samples import (
     MadeUp,
@@ -112,12 +113,13 @@ def _methods(job: QualityJob) -> list[Method]:
     if job.paper_compat and (job.engine or job.backends != ("auto",)):
         raise UsageError("--paper-compat runs the weights in PyTorch: it takes neither --engine nor --backend")
     threads = 1 if job.threads > 1 else None
-    own: list[Method] = (
+    network: list[Method] = (
         [Truncating(job.weights, job.size)]
         if job.paper_compat
         else [*this_model(list(job.backends), job.weights, job.engine, job.size, threads)]
     )
-    methods = own + against(list(job.against), job.seed, threads)
+    users = [] if job.paper_compat else products(job.backends, job.weights, job.engine)
+    methods = [*users, *against(list(job.against), job.seed, threads), *network]  # the paper's rows come next
     names = [method.name for method in methods]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
