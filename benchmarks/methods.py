@@ -227,6 +227,15 @@ def against(words: list[str], seed: int, threads: int | None) -> list[Method]:
     return methods
 
 
+def checked(methods: list[Method]) -> list[Method]:
+    """The same. Raises UsageError when two have one name."""
+    names = [method.name for method in methods]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"several rows of one name: {', '.join(twice)}", mend="name them with NAME=FOLDER")
+    return methods
+
+
 def _known(word: str, seed: int) -> Method:
     if word == "telea":
         return Classical("Telea", cv2.INPAINT_TELEA)
