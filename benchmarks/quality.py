@@ -118,8 +118,10 @@ def _methods(job: QualityJob) -> list[Method]:
         if job.paper_compat
         else [*this_model(list(job.backends), job.weights, job.engine, job.size, threads)]
     )
-    users = [] if job.paper_compat else products(job.backends, job.weights, job.engine)
     others = against(list(job.against), job.seed, threads)
+    if job.paper_compat:
+        return checked([*network, *others])
+    users = products(job.backends, job.weights, job.engine)  # first: the gallery has its worst pictures
     return checked([*users, *others, *network])  # the paper's rows, if asked for, come next to the network's
 
 

@@ -50,7 +50,9 @@ def quality(
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many photos.")] = None,
     weights_dir: Annotated[Path | None, typer.Option(help="Where the metrics' weight files are.")] = None,
     lpips_vgg: Annotated[bool, typer.Option("--lpips-vgg", help="LPIPS on VGG16 too.")] = False,
-    paper_compat: Annotated[bool, typer.Option("--paper-compat", help="Truncate to 8 bits as upstream does.")] = False,
+    paper_compat: Annotated[
+        bool, typer.Option("--paper-compat", help="The network alone, truncated to 8 bits as upstream does.")
+    ] = False,
     write_inputs: Annotated[
         Path | None, typer.Option(help="Write photos and masks for other systems here, measure nothing.")
     ] = None,

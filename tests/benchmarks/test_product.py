@@ -9,7 +9,7 @@ import numpy as np
 
 from fakes import PaintEngine
 from lgnet_cli.benchmarks.methods import merged
-from lgnet_cli.benchmarks.product import Product, Refine
+from lgnet_cli.benchmarks.product import Product, Refine, products
 from lgnet_cli.benchmarks.samples import Photo, Sample
 from lgnet_cli.engines.protocol import EngineInfo, Pixels
 from lgnet_cli.weights.header import sha256
@@ -45,3 +45,10 @@ def test_an_engine_that_does_not_know_its_weights_is_told_by_its_file(tmp_path: 
     (tmp_path / "a").write_text("engine")
     painter = Painter(replace(INFO, weights_sha256=""))
     assert sha256(tmp_path / "a")[:12] in Product("lgnet", painter, "texture", tmp_path / "a").source
+
+
+def test_there_is_a_row_a_back_end() -> None:
+    assert [row.name for row in products(["auto"], None, None)] == ["lgnet"]
+    rows = products(["onnxruntime", "torch"], None, None)
+    assert [row.name for row in rows] == ["lgnet (onnxruntime)", "lgnet (torch)"]
+    assert [row.source.partition(",")[0] for row in rows] == ["onnxruntime", "torch"]

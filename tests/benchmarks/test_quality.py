@@ -195,6 +195,13 @@ def test_the_command(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
     assert json.loads(resumed.stdout)["means"]["folder"] == means["folder"]
 
 
+def test_paper_compat_is_of_the_network_alone(folders: Folders) -> None:
+    images, masks = folders(1)
+    found = run_quality(QualityJob(images, masks=masks, paper_compat=True, against=("telea",), workers=1, quiet=True))
+    assert [method["name"] for method in found["methods"]] == ["lgnet, network alone", "Telea"]
+    assert "truncated to 8 bits" in found["methods"][0]["source"]
+
+
 @pytest.mark.parametrize("wrong", [[], ["--masks", "m", "--generate-masks"], ["--generate-masks", "--each-bucket"]])
 def test_masks_are_given_or_made_up(wrong: list[str], folders: Folders, lgnet: Command) -> None:
     images, _ = folders(1)
