@@ -12,7 +12,11 @@ from lgnet_cli.benchmarks.metrics import Image
 from lgnet_cli.benchmarks.native_holes import Parts, Window, split, windows_of
 from lgnet_cli.benchmarks.native_metrics import Rim, fine_band_share, psnr_in, rim_of, rim_step
 from lgnet_cli.benchmarks.samples import Sample
+from lgnet_cli.errors import FileError
 from lgnet_cli.perceptual.networks import Lpips, st_lpips
+
+LEAST = 32
+"""Pixels of a photo's shorter side: ST-LPIPS' network looks at nothing smaller."""
 
 
 class Distance(Protocol):
@@ -59,7 +63,9 @@ class Subject:
 
 
 def subject_of(sample: Sample, original: Image, distance: Distance) -> Subject:
-    """Look at a photo (H, W, 3) uint8 RGB and its holes."""
+    """Look at a photo (H, W, 3) uint8 RGB and its holes. Raises FileError: it is smaller than LEAST."""
+    if min(original.shape[:2]) < LEAST:
+        raise FileError(f"{sample.photo.file}: has under {LEAST} pixels on a side, too few for ST-LPIPS")
     parts = split(sample.hole)
     windows = windows_of(sample.hole, parts.large)
     known = [distance.know(original[window.part]) for window in windows]
