@@ -15,10 +15,10 @@ from lgnet_cli.benchmarks.native_methods import PRODUCT
 from lgnet_cli.benchmarks.quality_gallery import hole_below, photo_below
 from lgnet_cli.benchmarks.samples import Photo, read_photo
 from lgnet_cli.errors import FileError, LgnetError
-from lgnet_cli.gallery.batch import share_range
 from lgnet_cli.gallery.page import Case, Gallery
 from lgnet_cli.imaging.masks import as_bytes
 from lgnet_cli.imaging.picture import to_rgb
+from lgnet_cli.imaging.strokes import bucket_of
 
 FOLDER = "native-pictures"
 
@@ -114,6 +114,11 @@ def _cases(number: int, entry: Found, folder: Path, gallery: Gallery) -> list[Ca
         facts = f"{where}, ST-LPIPS {distance:.4f}" if distance is not None else where
         ranks = {"holes": entry["mask_ratio"]} | ({"st_lpips": distance} if distance is not None else {})
         keys = (before, f"{number}-{index}", mask)
-        bucket = share_range(entry["mask_ratio"])
+        bucket = _range(entry["mask_ratio"])
         cases.append(Case(entry["image"], bucket, method, (width, height), *keys, facts, ranks))
     return cases
+
+
+def _range(share: float) -> str:
+    """The percents that the page's filter lists a window under: a bucket, or what lies below or above all."""
+    return bucket_of(share) or ("0-1" if share < 0.5 else "60-100")

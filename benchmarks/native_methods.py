@@ -7,11 +7,13 @@ import numpy as np
 from lgnet_cli.benchmarks.job import QualityJob
 from lgnet_cli.benchmarks.methods import ALONE, Method, PatchMatch, against, checked
 from lgnet_cli.benchmarks.metrics import Image
+from lgnet_cli.benchmarks.native_holes import window_on
 from lgnet_cli.benchmarks.onnx_method import split
 from lgnet_cli.benchmarks.product import Product
 from lgnet_cli.benchmarks.samples import Sample
 from lgnet_cli.errors import UsageError
-from lgnet_cli.imaging.crops import owned, plan
+from lgnet_cli.imaging.crops import Crop, owned
+from lgnet_cli.imaging.groups import groups
 from lgnet_cli.session import Session
 
 PRODUCT = "lgnet, texture"
@@ -37,11 +39,13 @@ class PatchMatchInWindows:
 
     def fill(self, sample: Sample, image: Image) -> Image:
         filled = image.copy()
-        for crop in plan(sample.hole, margin=MARGIN, size=SIDE):
-            part = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
-            inside = replace(sample, hole=np.ascontiguousarray(sample.hole[part]))
-            mine = owned(sample.hole, crop)
-            filled[part][mine] = self._inner.fill(inside, np.ascontiguousarray(image[part]))[mine]
+        for left, top, right, bottom in groups(sample.hole, MARGIN, SIDE).tolist():
+            width, height = right - left, bottom - top
+            side = max(SIDE, max(width, height) + 2 * MARGIN)
+            window = window_on((left, top, width, height), sample.hole.shape, side)
+            inside = replace(sample, hole=np.ascontiguousarray(sample.hole[window.part]))
+            mine = owned(sample.hole, Crop(*window, (window.width, window.height), (left, top, right, bottom)))
+            filled[window.part][mine] = self._inner.fill(inside, np.ascontiguousarray(image[window.part]))[mine]
         return filled
 
     def facts(self, sample: Sample) -> str:

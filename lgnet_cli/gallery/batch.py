@@ -73,15 +73,13 @@ def _case(number: int, record: Record, masks: MaskOptions, max_pixels: int, gall
     facts += f"{record.seconds:.2f} s"
     keys = (f"{number}-before", f"{number}-after", f"{number}-holes")
     ranks = {"share": record.hole_share, "seconds": record.seconds}
-    size, share = (before.width, before.height), share_range(record.hole_share)
-    return Case(record.input, share, "lgnet", size, *keys, facts, ranks)
+    return Case(record.input, _bucket(record.hole_share), "lgnet", (before.width, before.height), *keys, facts, ranks)
 
 
 def _opened(path: Path, max_pixels: int) -> Picture:
     return decode(read_whole(path, file_limit(max_pixels)), path, max_pixels)
 
 
-def share_range(share: float) -> str:
-    """The range of percents that holds a share of 0 to 1, as the page's filter lists it: "1-10"."""
+def _bucket(share: float) -> str:
     high = next(bound for bound in BOUNDS[1:] if share <= bound / 100 or bound == BOUNDS[-1])
     return f"{BOUNDS[BOUNDS.index(high) - 1]}-{high}"
