@@ -8,7 +8,7 @@ from typing import Literal
 class Column:
     name: str
     title: str
-    better: Literal["lower", "higher"]
+    better: Literal["lower", "higher", "nearest"]  # nearest to what the photos themselves give
     definition: str
     digits: int = 3  # shown after the point: as the paper has them, where it has the column
 
@@ -39,3 +39,21 @@ PIXEL = ("l1_percent", "psnr_db", "ssim", "l1_01_percent", "l1_hole_percent", "s
 PERCEPTUAL = ("lpips", "lpips_vgg", "st_lpips")
 SETS = ("fid", "kid", "p_ids", "u_ids")
 """Of two sets of pictures, not of one pair: they have no value for a single picture."""
+
+NATIVE = (
+    Column("st_lpips_large", "ST-LPIPS, large hole", "lower", "shift-tolerant LPIPS on AlexNet, in [-1, 1], of the "
+           "512 x 512 pixels in the middle of the large hole, at the photo's own size", 4),
+    Column("st_lpips_windows", "ST-LPIPS, windows", "lower", "the same, mean over at most 4 such windows a photo: on "
+           "the large hole, then where most of the other holes is", 4),
+    Column("fine_band", "fine band, share", "nearest", "in the large hole, at least 8 pixels from its edge: standard "
+           "deviation of grey minus its Gaussian blur (sigma 2), divided by that of the photo; photos in which that is "
+           "under 0.5 levels of 255 are left out"),
+    Column("rim_step", "rim step, levels", "nearest", "of thin holes: mean colour of the outermost 3 pixels inside "
+           "against that of 3 pixels outside, in every square of 64 x 64 pixels, absolute, levels of 255; mean over "
+           "squares, weighted by hole pixels", 2),
+    Column("psnr_thin_db", "PSNR, thin holes, dB", "higher", "over the pixels of thin holes alone; mean over photos "
+           "of decibels; 100 where nothing differs", 2),
+    Column("psnr_large_db", "PSNR, large hole, dB", "higher", "the same, over the pixels of the large hole alone", 2),
+    Column("seconds", "seconds a photo", "lower", "to fill it, on this machine, by the clock", 2),
+)  # fmt: skip
+"""Of whole photos at their own size."""

@@ -60,7 +60,7 @@ def choose(rows: Rows, method: str, count: int) -> list[tuple[str, str]]:
 
 
 def _write(sample: Sample, original: Image, methods: list[Method], folder: Path) -> dict[str, Any]:
-    place = Path("pictures", sample.bucket, f"{sample.photo.number:05}-{_plain(sample.photo.name)}")
+    place = Path("pictures", sample.bucket, f"{sample.photo.number:05}-{plain_name(sample.photo.name)}")
     (folder / place).mkdir(parents=True, exist_ok=True)
     results = {}
     for number, method in enumerate(methods):
@@ -68,22 +68,23 @@ def _write(sample: Sample, original: Image, methods: list[Method], folder: Path)
             filled = merged(method, sample, original)
         except (LgnetError, OSError):  # it is among the failures already
             continue
-        results[method.name] = _png(folder, place / f"{number}-{_plain(method.name)}.png", filled[:, :, ::-1])
+        results[method.name] = write_png(folder, place / f"{number}-{plain_name(method.name)}.png", filled[:, :, ::-1])
     return {
         "image": sample.photo.name,
         "bucket": sample.bucket,
         "mask_ratio": round(sample.ratio, 6),
-        "original": _png(folder, place / "original.png", original[:, :, ::-1]),
-        "mask": _png(folder, place / "mask.png", as_bytes(sample.hole)),
+        "original": write_png(folder, place / "original.png", original[:, :, ::-1]),
+        "mask": write_png(folder, place / "mask.png", as_bytes(sample.hole)),
         "results": results,
     }
 
 
-def _png(folder: Path, path: Path, pixels: Image) -> str:
+def write_png(folder: Path, path: Path, pixels: Image) -> str:
+    """Write pixels, blue first, to `folder`/`path`; what a result lists."""
     write_bytes(folder / path, cv2.imencode(".png", pixels)[1].tobytes())
     return path.as_posix()
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A file name of letters, digits, dots and dashes."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.") or "unnamed"

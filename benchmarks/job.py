@@ -21,16 +21,16 @@ class QualityJob:
     backends: tuple[str, ...] = ("auto",)
     against: tuple[str, ...] = ()
     reference: str | None = None  # celebahq or places2
-    size: int = 256  # pixels, the side at which all is evaluated
+    size: int = 256  # pixels, the side at which all is evaluated; not of whole photos
     seed: int = 0  # of made-up masks, PatchMatch and the bootstrap
     limit: int | None = None  # photos
     weights_dir: Path | None = None  # where the metrics' weight files are looked for first
     lpips_vgg: bool = False
-    paper_compat: bool = False  # truncate to 8 bits as upstream does
+    paper_compat: bool = False  # the network alone, truncated to 8 bits as upstream does
     resume: bool = False
     overwrite: bool = False
     workers: int | None = None  # threads; one a CPU if None
-    pictures: int = 4  # kept a bucket
+    pictures: int = 4  # kept a bucket; photos, where whole ones are measured
     quiet: bool = False  # no progress
     command: tuple[str, ...] = ()  # as typed
 

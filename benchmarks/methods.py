@@ -11,7 +11,7 @@ import numpy as np
 
 from lgnet_cli.benchmarks.metrics import Image
 from lgnet_cli.benchmarks.samples import Sample, by_stem
-from lgnet_cli.engines.protocol import Engine
+from lgnet_cli.engines.protocol import Engine, EngineInfo
 from lgnet_cli.engines.select import choose, open_engine
 from lgnet_cli.errors import FileError, MissingBackend, UsageError
 from lgnet_cli.imaging.files import decode
@@ -26,6 +26,9 @@ RADIUS = 3
 
 PATCH = 3
 """Radius of the patches that PatchMatch compares, in pixels: what its package's examples use."""
+
+ALONE = "lgnet, network alone"
+"""The row that the paper's rows can be held against: `lgnet` refines what the network draws."""
 
 ANY_SIZE = f"multiples of {SIZE_MULTIPLE}"
 """As an engine's info says it."""
@@ -55,16 +58,13 @@ class Method(Protocol):
 
 
 class ThisModel:
-    """An engine of this package."""
+    """An engine of this package, and nothing after it: the network as the paper has it."""
 
     def __init__(self, name: str, engine: Engine, size: int, file: Path | None = None) -> None:
         """`file` is the engine's own, if it has one. Raises UsageError when the engine does not run at (size, size)."""
         _check_size(engine.info.sizes, size)
         self.name = name
-        weights = engine.info.weights_sha256[:12]
-        if not weights:
-            weights = f"unknown, SHA-256 of the file {sha256(file)[:12]}" if file else "unknown"
-        self.source = f"{engine.info.backend}, {engine.info.precision}, weights {weights}"
+        self.source = f"{engine.info.backend}, {engine.info.precision}, {weights_of(engine.info, file)}"
         self._engine, self._lock = engine, threading.Lock()  # an engine promises one call at a time
 
     def fill(self, sample: Sample, image: Image) -> Image:
@@ -76,7 +76,7 @@ class ThisModel:
 
 
 class Truncating:
-    """This model with upstream's way to 8 bits: the whole merged picture truncated, known pixels too.
+    """The network with upstream's way to 8 bits: the whole merged picture truncated, known pixels too.
 
     A known value v passes through float32 as v / 127.5 - 1 and back, and may come out as v - 1.
     """
@@ -88,7 +88,7 @@ class Truncating:
         _check_size(ANY_SIZE, size)
 
         file = weights or DEFAULT_WEIGHTS
-        self.name = "lgnet"
+        self.name = ALONE
         self.source = f"torch, fp32, truncated to 8 bits as upstream does, weights {sha256(file)[:12]}"
         self._network = load(file).eval()
 
@@ -191,13 +191,20 @@ def merged(method: Method, sample: Sample, original: Image) -> Image:
 def this_model(
     backends: list[str], weights: Path | None, engine: Path | None, size: int, threads: int | None
 ) -> list[ThisModel]:
-    """This model on each back end, named `lgnet` where there is one, `lgnet (BACKEND)` where there are several."""
+    """The network on each back end, named ALONE where there is one, `ALONE (BACKEND)` where there are several."""
     made = []
     for backend in backends:
         choice = choose(backend)
         opened = open_engine(choice, weights=weights, engine=engine, threads=threads)
-        made.append(ThisModel("lgnet" if len(backends) == 1 else f"lgnet ({choice.name})", opened, size, engine))
+        made.append(ThisModel(ALONE if len(backends) == 1 else f"{ALONE} ({choice.name})", opened, size, engine))
     return made
+
+
+def weights_of(info: EngineInfo, file: Path | None) -> str:
+    """Which weights an engine has: their hash, or where it does not know it, that of its `file`."""
+    if info.weights_sha256:
+        return f"weights {info.weights_sha256[:12]}"
+    return f"weights unknown, SHA-256 of the file {sha256(file)[:12]}" if file else "weights unknown"
 
 
 def against(words: list[str], seed: int, threads: int | None) -> list[Method]:
@@ -217,6 +224,15 @@ def against(words: list[str], seed: int, threads: int | None) -> list[Method]:
     for word in words:
         name, given, target = word.partition("=")
         methods += [_named(name, target, threads)] if given else [_known(part, seed) for part in word.split(",")]
+    return methods
+
+
+def checked(methods: list[Method]) -> list[Method]:
+    """The same. Raises UsageError when two have one name."""
+    names = [method.name for method in methods]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"several rows of one name: {', '.join(twice)}", mend="name them with NAME=FOLDER")
     return methods
 
 

@@ -21,7 +21,7 @@ from lgnet_cli.benchmarks.distances import fid, ids, kid
 from lgnet_cli.benchmarks.features import Features
 from lgnet_cli.benchmarks.job import QualityJob
 from lgnet_cli.benchmarks.judges import Judges
-from lgnet_cli.benchmarks.methods import Method
+from lgnet_cli.benchmarks.methods import ALONE, Method
 from lgnet_cli.benchmarks.rows import Rows
 from lgnet_cli.benchmarks.samples import Masks, Photo
 from lgnet_cli.imaging.strokes import LABELS
@@ -49,7 +49,7 @@ def outcome(
     columns = [column for column in COLUMNS if column.name != "lpips_vgg" or job.lpips_vgg]
     published = _published(job.reference, columns) if job.reference else {}
     own = [{"name": method.name, "published": False, "source": method.source} for method in methods]
-    source = f"the paper's table on {job.reference}: other photos, other masks"
+    source = f"the paper's table on {job.reference}: other photos, other masks; to be held against {ALONE!r}"
     return {
         "kind": "quality",
         "lgnet": version("lgnet"),
@@ -103,7 +103,7 @@ def interval(values: NDArray[np.float64], seed: int) -> tuple[NDArray[np.float64
 def _definitions(job: QualityJob, masks: Masks, columns: Iterable[Column]) -> dict[str, str]:
     about = f"centre square of each photo, by area (or bicubic, if smaller) to {job.size} x {job.size}; {PICTURES}"
     if job.paper_compat:
-        about += "; lgnet's merged picture is truncated to 8 bits, known pixels too, as upstream's"
+        about += "; the network's merged picture is truncated to 8 bits, known pixels too, as upstream's"
     return {
         "pictures": about,
         "masks": f"{masks.words}; bucket (lo, hi] in percent of pixels, at {job.size} x {job.size}",

@@ -20,9 +20,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from lgnet_cli.benchmarks.gallery import write_pictures
 from lgnet_cli.benchmarks.job import QualityJob
 from lgnet_cli.benchmarks.judges import Judges, Known
-from lgnet_cli.benchmarks.methods import Method, Truncating, against, merged, this_model
+from lgnet_cli.benchmarks.methods import Method, Truncating, against, checked, merged, this_model
 from lgnet_cli.benchmarks.metrics import Image
 from lgnet_cli.benchmarks.outcome import outcome, write_outcome
+from lgnet_cli.benchmarks.product import products
 from lgnet_cli.benchmarks.rows import Rows
 from lgnet_cli.benchmarks.samples import (
     MadeUp,
@@ -112,17 +113,16 @@ def _methods(job: QualityJob) -> list[Method]:
     if job.paper_compat and (job.engine or job.backends != ("auto",)):
         raise UsageError("--paper-compat runs the weights in PyTorch: it takes neither --engine nor --backend")
     threads = 1 if job.threads > 1 else None
-    own: list[Method] = (
+    network: list[Method] = (
         [Truncating(job.weights, job.size)]
         if job.paper_compat
         else [*this_model(list(job.backends), job.weights, job.engine, job.size, threads)]
     )
-    methods = own + against(list(job.against), job.seed, threads)
-    names = [method.name for method in methods]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UsageError(f"several rows of one name: {', '.join(twice)}", mend="name them with NAME=FOLDER")
-    return methods
+    others = against(list(job.against), job.seed, threads)
+    if job.paper_compat:
+        return checked([*network, *others])
+    users = products(job.backends, job.weights, job.engine)  # first: the gallery has its worst pictures
+    return checked([*users, *others, *network])  # the paper's rows, if asked for, come next to the network's
 
 
 @dataclass
@@ -145,7 +145,7 @@ class Run:
         """Every photo under every mask by every method; rows are written here, in the photos' order."""
         pool = ThreadPoolExecutor(self._job.threads, thread_name_prefix="lgnet")
         try:
-            with _progress(len(photos), self._job.quiet) as advance:
+            with progress(len(photos), self._job.quiet) as advance:
                 for done in in_order(pool, self._photo, photos, 2 * self._job.threads):
                     for row in done.rows:
                         self._rows.add(row)
@@ -196,7 +196,7 @@ class Run:
 
 
 @contextmanager
-def _progress(total: int, quiet: bool) -> Iterator[Callable[[list[dict[str, str]]], None]]:
+def progress(total: int, quiet: bool) -> Iterator[Callable[[list[dict[str, str]]], None]]:
     """A bar with count and time left where a person watches; the first failures are told either way."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     columns = [BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()]

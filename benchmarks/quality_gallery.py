@@ -91,8 +91,8 @@ def _cases(
     number: int, picture: dict[str, Any], values: dict[Key, dict[str, float]], result: dict[str, Any], folder: Path,
     gallery: Gallery,
 ) -> list[Case]:  # fmt: skip
-    original, holes = _photo(folder, picture["original"]), _hole(folder, picture["mask"])
-    filled = {method: _photo(folder, path) for method, path in picture["results"].items()}
+    original, holes = photo_below(folder, picture["original"]), hole_below(folder, picture["mask"])
+    filled = {method: photo_below(folder, path) for method, path in picture["results"].items()}
     before, mask = f"{number}-original", f"{number}-mask"
     gallery.album.add_photo(before, original)
     gallery.album.add_holes(mask, holes)
@@ -109,14 +109,16 @@ def _cases(
     return cases
 
 
-def _photo(folder: Path, name: str) -> Bytes8:
+def photo_below(folder: Path, name: str) -> Bytes8:
+    """(H, W, 3) RGB of a file that a result names. Raises FileError: broken, or not below `folder`; OSError: gone."""
     path = _inside(folder, name)
     picture = decode(path.read_bytes(), path)
     return to_rgb(picture.pixels, picture.kind)
 
 
-def _hole(folder: Path, name: str) -> Hole:
-    return np.asarray(_photo(folder, name)[:, :, 0] > HOLE // 2)
+def hole_below(folder: Path, name: str) -> Hole:
+    """(H, W) bool of a mask that a result names. Raises as `photo_below`."""
+    return np.asarray(photo_below(folder, name)[:, :, 0] > HOLE // 2)
 
 
 def _inside(folder: Path, name: str) -> Path:

@@ -74,5 +74,5 @@ def _definitions(found: Found) -> str:
 
 
 def as_json(found: Found) -> str:
-    """`run_quality`'s result in a line."""
+    """The result of `run_quality` or `run_native` in a line."""
     return json.dumps(found)

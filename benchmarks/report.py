@@ -16,6 +16,8 @@ from lgnet_cli.atomic import write_bytes
 from lgnet_cli.benchmarks.document import Document, html, latex, markdown
 from lgnet_cli.benchmarks.latency import Options, measure
 from lgnet_cli.benchmarks.latency_tables import latency_document
+from lgnet_cli.benchmarks.native_gallery import native_gallery
+from lgnet_cli.benchmarks.native_table import native_document
 from lgnet_cli.benchmarks.quality_gallery import quality_gallery
 from lgnet_cli.benchmarks.quality_tables import quality_document, title_of
 from lgnet_cli.errors import FileError
@@ -42,6 +44,11 @@ def save_quality(result: dict[str, Any], out: Path) -> None:
     _saved(write_quality, result, out)
 
 
+def save_native(result: dict[str, Any], out: Path) -> None:
+    """Write native.json and the report beside it. Raises FileError."""
+    _saved(write_native, result, out)
+
+
 def write_quality(result: dict[str, Any], folder: Path) -> None:
     """Write quality.md, .tex, .csv (the means) and .html into `folder`, beside the quality.json that they show.
 
@@ -61,6 +68,24 @@ def write_quality(result: dict[str, Any], folder: Path) -> None:
     sections |= {"Not shown": file_table(lost)} if lost else {}
     columns = ("method", "published", "metric", "bucket", "mean", "low", "high", "count")
     _write(folder, "quality", document, sections, gallery, _csv(columns, _means(result)))
+
+
+def write_native(result: dict[str, Any], folder: Path) -> None:
+    """Write native.json, .md, .tex, .csv (a row a photo and method) and .html into `folder`.
+
+    Args:
+        result: as `lgnet bench quality --native` makes it; its pictures are paths below `folder`.
+        folder: where to write; made if it is not there.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    document = native_document(result)
+    gallery, lost = native_gallery(result, folder)
+    sections = html(document) | ({"Not shown": file_table(lost)} if lost else {})
+    columns = ("method", "image", "seed", "mask_ratio", *result["columns"])
+    _write(folder, "native", document, sections, gallery, _csv(columns, result["images"]))
+    write_bytes(folder / "native.json", (json.dumps(result, indent=1) + "\n").encode())
 
 
 def write_latency(result: dict[str, Any], folder: Path) -> None:

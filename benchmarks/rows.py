@@ -1,4 +1,4 @@
-"""OUT/quality-rows.jsonl: a line for every picture of every method, written as it is measured, read to go on."""
+"""A line for every picture of every method, written as it is measured, read to go on: OUT/quality-rows.jsonl."""
 
 import json
 from collections.abc import Iterator
@@ -13,18 +13,19 @@ NAME = "quality-rows.jsonl"
 class Rows:
     """The rows of one run, on disk; memory holds a short key for each. Used from one thread, `is_done` from any."""
 
-    def __init__(self, folder: Path, *, resume: bool, overwrite: bool) -> None:
+    def __init__(self, folder: Path, *, resume: bool, overwrite: bool, name: str = NAME) -> None:
         """Open or make the rows in `folder`.
 
         Args:
             folder: is there.
             resume: keep what an earlier run measured.
             overwrite: begin anew.
+            name: of their file.
 
         Raises:
             UsageError: neither was said, and there are rows.
         """
-        self._path = folder / NAME
+        self._path = folder / name
         self._done: set[str] = set()
         self._wanted: set[str] = set()
         if self._path.exists() and not (resume or overwrite):

@@ -31,7 +31,7 @@ class Photo:
 
     @property
     def facts(self) -> str:
-        return _facts(self.file)
+        return facts_of(self.file)
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,13 @@ class MadeUp:
 
     @property
     def words(self) -> str:
-        return f"made up: strokes and rectangles, seed {self.seed}, one a photo and bucket"
+        return f"made up: strokes and rectangles, or blobs, seed {self.seed}, one a photo and bucket"
 
     def of(self, photo: Photo, picture: Picture, size: int) -> Iterator[Sample]:
         for number, (label, shares) in enumerate(zip(LABELS, BUCKETS, strict=True)):
             hole = random_hole(np.random.default_rng([self.seed, photo.number, number]), size, shares)
-            facts = f"made up {self.seed} {photo.number} {number}"
-            yield Sample(photo, label, f"{label}/{_stem(photo)}", facts, self.seed, hole)
+            facts = f"made up, blobs too, {self.seed} {photo.number} {number}"
+            yield Sample(photo, label, f"{label}/{stem_of(photo)}", facts, self.seed, hole)
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,11 @@ class SameName:
         return f"of the same name in {self.folder}"
 
     def of(self, photo: Photo, picture: Picture, size: int) -> Iterator[Sample]:
-        file = self.files[_stem(photo)]
+        file = self.files[stem_of(photo)]
         hole = square_hole(read_mask(file, picture, self.options), size)
         label = bucket_of(float(hole.mean()))
         if label:
-            yield Sample(photo, label, _stem(photo), f"{_facts(file)} {self.options}", None, hole)
+            yield Sample(photo, label, stem_of(photo), f"{facts_of(file)} {self.options}", None, hole)
 
 
 @dataclass(frozen=True)
@@ -146,15 +146,15 @@ class EachBucket:
         for label, files in self.files.items():
             if files:
                 file = files[photo.number % len(files)]
-                facts, hole = f"{_facts(file)} {self.options}", _lone_mask(file, size, self.options)
-                yield Sample(photo, label, f"{label}/{_stem(photo)}", facts, None, hole)
+                facts, hole = f"{facts_of(file)} {self.options}", _lone_mask(file, size, self.options)
+                yield Sample(photo, label, f"{label}/{stem_of(photo)}", facts, None, hole)
 
 
 def same_name(folder: Path, photos: list[Photo], options: MaskOptions) -> SameName:
     """Raises UsageError when a photo has no mask of its name, or several."""
     files = by_stem(folder)
     for photo in photos:
-        found = files.get(_stem(photo), [])
+        found = files.get(stem_of(photo), [])
         if len(found) != 1:
             what = "no mask of its name" if not found else f"several masks of its name: {', '.join(map(str, found))}"
             raise UsageError(
@@ -207,10 +207,12 @@ def _centre(pixels: np.ndarray) -> np.ndarray:
     return pixels[top : top + side, left : left + side]
 
 
-def _stem(photo: Photo) -> str:
+def stem_of(photo: Photo) -> str:
+    """Its path below the folder of photos, without the suffix: by this name masks and results are found."""
     return str(Path(photo.name).with_suffix("").as_posix())
 
 
-def _facts(file: Path) -> str:
+def facts_of(file: Path) -> str:
+    """Its path, size and time: they change when the file does."""
     stat = file.stat()
     return f"{file} {stat.st_size} {stat.st_mtime_ns}"

@@ -83,7 +83,7 @@ def _object(rng: np.random.Generator, height: int, width: int) -> Hole:
 
 def _strokes(lo: float, hi: float) -> Draw:
     def draw(rng: np.random.Generator, height: int, width: int) -> Hole:
-        return random_hole(rng, max(height, width), (lo, hi))[:height, :width]
+        return random_hole(rng, max(height, width), (lo, hi), objects=0)[:height, :width]
 
     return draw
 

@@ -171,6 +171,7 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
         "pipeline",
         "processes",
         "report",
+        "session",
         "stages",
         "threads",
         "training",

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from fakes import PaintEngine
-from lgnet_cli.benchmarks.methods import Folder, ThisModel, Truncating, against, merged, this_model
+from lgnet_cli.benchmarks.methods import ALONE, Folder, ThisModel, Truncating, against, merged, this_model
 from lgnet_cli.benchmarks.samples import Photo, Sample
 from lgnet_cli.engines.protocol import Pixels
 from lgnet_cli.errors import FileError, UsageError
@@ -33,11 +33,11 @@ def square_hole(side: int = 256) -> np.ndarray:
 
 def test_this_model_fills_holes_alone(photo: Callable[..., Pixels]) -> None:
     image, hole = photo(256, 256), square_hole()
-    method = ThisModel("lgnet", PaintEngine((1, 2, 3)), 256)
+    method = ThisModel(ALONE, PaintEngine((1, 2, 3)), 256)
     filled = merged(method, sample(hole), image)
     np.testing.assert_array_equal(filled, np.where(hole[:, :, None], np.array((1, 2, 3)), image))
     with pytest.raises(UsageError, match="not at 300"):
-        ThisModel("lgnet", PaintEngine(), 300)
+        ThisModel(ALONE, PaintEngine(), 300)
 
 
 def test_an_engine_that_does_not_know_its_weights_is_told_by_its_file(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_an_engine_that_does_not_know_its_weights_is_told_by_its_file(tmp_path: 
     engine.info = replace(engine.info, weights_sha256="")
     for name in ("a", "b"):
         (tmp_path / name).write_text(f"engine {name}")
-        sources.append(ThisModel("lgnet", engine, 256, tmp_path / name).source)
+        sources.append(ThisModel(ALONE, engine, 256, tmp_path / name).source)
     assert sources[0] != sources[1]
     assert sources[0].endswith(f"SHA-256 of the file {sha256(tmp_path / 'a')[:12]}")
 

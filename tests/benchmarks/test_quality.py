@@ -169,7 +169,7 @@ def test_intervals_hold_the_mean_as_often_as_they_say() -> None:
 
 
 def test_the_command(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
-    """On the same photo, this model, its own graph as another's, and its results as another's folder are one."""
+    """The network is its own graph as another's; what users get is what `lgnet inpaint` makes, as another's folder."""
     images, masks = folders(1)
     common = ["bench", "quality", "--images", images, "--masks", masks, "--workers", "1"]
     assert lgnet(*common, "--write-inputs", tmp_path / "in").returncode == 0
@@ -181,13 +181,25 @@ def test_the_command(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
     found = json.loads((tmp_path / "out" / "quality.json").read_text())
     means = found["means"]
     assert means["lgnet"]["st_lpips"]["1-10"]["mean"] > 0
-    assert means["lgnet"] == means["graph"] == means["folder"] != means["Telea"]
+    assert means["lgnet, network alone"] == means["graph"] != means["Telea"]
+    assert means["lgnet"] == means["folder"]  # what users get
     assert means["LGNet (published)"]["fid"]["1-10"]["mean"] == 0.39
     assert found["columns"][:5] == ["l1_percent", "psnr_db", "ssim", "fid", "lpips"]
-    assert "| LGNet (published) |" in done.stdout
-    assert "n/a, lpips: alexnet-owt-7be5be79.pth is missing" in done.stdout
+    names = [method["name"] for method in found["methods"]]
+    assert names[:6] == ["lgnet", "Telea", "graph", "folder", "lgnet, network alone", "PEN (published)"]
+    for text in (done.stdout, (tmp_path / "out" / "quality.md").read_text()):
+        table = text.partition("PSNR, dB (higher is better)")[2]
+        places = [table.index(f"\n| {row} |") for row in names]
+        assert places == sorted(places)
     resumed = lgnet(*common, *rows, "-o", tmp_path / "out", "--resume", "--json", env=bare)
     assert json.loads(resumed.stdout)["means"]["folder"] == means["folder"]
+
+
+def test_paper_compat_is_of_the_network_alone(folders: Folders) -> None:
+    images, masks = folders(1)
+    found = run_quality(QualityJob(images, masks=masks, paper_compat=True, against=("telea",), workers=1, quiet=True))
+    assert [method["name"] for method in found["methods"]] == ["lgnet, network alone", "Telea"]
+    assert "truncated to 8 bits" in found["methods"][0]["source"]
 
 
 @pytest.mark.parametrize("wrong", [[], ["--masks", "m", "--generate-masks"], ["--generate-masks", "--each-bucket"]])
