@@ -14,6 +14,7 @@ import numpy as np
 
 from lgnet_cli.imaging.masks import Hole
 
+from .compose import Match
 from .level import REACH, SIDE, Level, Places, nearest_of
 from .membrane import Floats, harmonic, resized
 from .plain import contrast, depth_of
@@ -46,9 +47,6 @@ PREFERENCE = 0.9
 
 NEARLY = 1.1
 """With a seed, another start than the best is drawn from those that cost up to so many times as much."""
-
-BAND = 2.0
-"""Sigma in pixels: finer detail comes from one copy, coarser from the mean of all votes, which alone would blur."""
 
 SOFTNESS = 2.0
 """Of votes: a patch whose cost is so many times the 75th percentile counts 1 / e."""
@@ -86,6 +84,18 @@ def fill_from_around(
 ) -> Floats | None:
     """Fill a hole with copies from the window around it.
 
+    Args: see `match`.
+
+    Returns:
+        (H, W, C) float32, right in the hole alone; None where there is nothing to copy.
+    """
+    found = match(image, hole, known, seed=seed, effort=effort)
+    return None if found is None else found.composed(hole.shape)
+
+
+def match(image: Floats, hole: Hole, known: Hole, *, seed: int = 0, effort: Effort = THICK_HOLE) -> Match | None:
+    """Find out where the patches of a hole are to be copied from.
+
     Args:
         image: (H, W, C) float32, levels of 0 to 255; in the hole the network's fill, which guides.
         hole: (H, W) bool.
@@ -94,7 +104,7 @@ def fill_from_around(
         effort: how much is searched.
 
     Returns:
-        (H, W, C) float32, right in the hole alone; None where there is nothing to copy.
+        The match; None where there is nothing to copy.
     """
     levels = _pyramid(image, hole, known, effort)
     if not levels[-1].sources.any() or not len(levels[-1].y):
@@ -103,7 +113,8 @@ def fill_from_around(
     for number in range(len(levels) - 3, -1, -1):
         found = _climbed(levels, number, found, effort)
     top, _, left, _ = _frame(*hole.shape)
-    return _composed(levels[0], found)[top : top + hole.shape[0], left : left + hole.shape[1]]
+    rows, columns = levels[0].offsets_as_map(found.rows, found.columns)
+    return Match(levels[0].image[:, :, :-1], found.image[:, :, :-1], rows, columns, top, left)
 
 
 def _pyramid(image: Floats, hole: Hole, known: Hole, effort: Effort) -> list[Level]:
@@ -260,16 +271,3 @@ def _voted(level: Level, search: Search, weight: Floats, image: Floats, confiden
     where = level.hole[top:bottom, left:right] & (weights > 1e-12)
     voted[top:bottom, left:right][where] = total[where] / weights[where][:, None]
     return voted
-
-
-def _composed(level: Level, found: Found) -> Floats:
-    """The fine band of one copy over the coarse band of the votes."""
-    rows, columns = level.offsets_as_map(found.rows, found.columns)
-    colours = np.ascontiguousarray(level.image[:, :, :-1])
-    fine = colours - cv2.GaussianBlur(colours, (0, 0), BAND).reshape(colours.shape)
-    x, y = np.arange(level.width, dtype=np.float32)[None], np.arange(level.height, dtype=np.float32)[:, None]
-    copied = cv2.remap(fine, x + columns, y + rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-    voted = np.ascontiguousarray(found.image[:, :, :-1])
-    coarse = cv2.GaussianBlur(voted, (0, 0), BAND)
-    whole = coarse.reshape(colours.shape) + copied.reshape(colours.shape)
-    return np.asarray(whole, np.float32)

@@ -26,6 +26,7 @@ from lgnet_cli.spec import HOLE
 
 from . import Refine
 from .exemplar import THICK_HOLE, THIN_HOLE, fill_from_around
+from .large import fill_large
 from .membrane import Floats
 from .plain import THIN, depth_of, fill_plain, is_plain
 from .tone import matched, toned
@@ -39,6 +40,9 @@ PLAIN_MARGIN = 48
 SOURCES = 0.5
 """Surroundings that texture is copied from, in sides of the hole. Wider windows let it pour in other material: at 1,
 seeds into petals."""
+
+LARGEST = 4_000_000
+"""Pixels of a window that is searched at its own size; a larger one is made smaller, for memory's sake."""
 
 FEWEST_SOURCES = 64
 """Pixels of surroundings on each side, at least."""
@@ -145,6 +149,10 @@ def _refine(picture: Picture, left: Hole, box: Part, piece: Hole, refine: Refine
         filled: Floats | None = fill_plain(levels, inside, known, seed=seed, unit=span.step)
     elif refine == "texture":
         margin = max(FEWEST_SOURCES, math.ceil(SOURCES * max(piece.shape)))
+        rows, columns = _widened(box, margin, left.shape)
+        if (rows.stop - rows.start) * (columns.stop - columns.start) > LARGEST:
+            fill_large(picture, left, (rows, columns), box, piece, seed)
+            return
         levels, inside, known, window = _window(picture, left, box, piece, margin)
         span = span_of(picture.pixels[window], picture.kind, known)
         effort = THIN_HOLE if depth_of(piece) <= THIN else THICK_HOLE
