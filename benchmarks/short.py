@@ -15,12 +15,15 @@ FOLDER = "short"
 
 AGAINST = ("telea", "ns")
 
+PHOTOS = 4
+"""The first so many are filled, each under six masks: what users get takes about a second a mask."""
+
 
 def run_short(images: Path | None, masks: Path | None, out: Path | None, command: list[str]) -> None:
     """Latency of every back end that is here, batch 1, 256 x 256; then quality beside OpenCV's two methods.
 
     Args:
-        images: photos for the quality pass; `examples/images` below the current folder if None.
+        images: photos, of which the first PHOTOS are filled; `examples/images` below the current folder if None.
         masks: theirs; made up, one a photo and bucket, if None.
         out: below it, in `FOLDER`, reports go; or None. A short run before this one is overwritten.
         command: how it was asked for.
@@ -38,7 +41,9 @@ def run_short(images: Path | None, masks: Path | None, out: Path | None, command
     from lgnet_cli.benchmarks.quality import run_quality
     from lgnet_cli.benchmarks.quality_table import tables
 
-    found = run_quality(QualityJob(photos, out, masks, against=AGAINST, overwrite=True, command=tuple(command)))
+    found = run_quality(
+        QualityJob(photos, out, masks, against=AGAINST, limit=PHOTOS, overwrite=True, command=tuple(command))
+    )
     print(tables(found, intervals=False))
     if out:
         save_quality(found, out)
