@@ -21,6 +21,7 @@ from lgnet_cli.errors import LgnetError, MissingBackend, ModelError
 
 from .libraries import INSTALL, PYCUDA, TENSORRT, TENSORRT_RTX, TORCH_TENSORRT
 from .machine import Machine
+from .nvidia.versions import known_bad
 from .plan import read_sidecar
 from .protocol import Engine
 from .verify import crops, hold
@@ -50,6 +51,8 @@ def inventory(machine: Machine) -> list[Part]:
         Part("driver", f"CUDA {gpu.cuda}" if gpu else "", "as the GPU", "install NVIDIA's driver"),
     ]  # fmt: skip
     parts += [_loaded(machine, name) for name in (TENSORRT, TENSORRT_RTX)]
+    reported = known_bad(parts[3].found, gpu.capability) if gpu else ""
+    parts += [Part("beware", reported, "", "")] if reported else []
     parts += [
         _package("pycuda", PYCUDA, "running plans", INSTALL[PYCUDA]),
         _package("torch_tensorrt", TORCH_TENSORRT, TORCH_TENSORRT, INSTALL[TORCH_TENSORRT]),
@@ -108,7 +111,7 @@ def _check(
         found["sidecar"], found["build seconds"] = asdict(read_sidecar(plan)), round(time.perf_counter() - started, 1)
         engine = _opened(plan, machine)
         try:
-            verdict = hold(engine.fill, reference(open_source(weights)))
+            verdict = hold(engine.fill, reference(open_source(weights)), read_sidecar(plan).profile)
             found["good"], found["verdict"] = verdict.good, str(verdict)
             console.print(f"against the FP32 model: {verdict}", markup=False)
             found["milliseconds a call, copies included"] = latency(engine, console, runs)

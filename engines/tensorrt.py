@@ -18,10 +18,8 @@ from lgnet_cli.spec import FILLED, IMAGE, MASK
 from . import tensorrt_api as api
 from .libraries import CudaContext, CudaMemory, Driver, TensorRT
 from .machine import Machine
+from .nvidia.profile import LANES, MAX_BUFFERS, Profile
 from .plan import (
-    LANES,
-    MAX_BUFFERS,
-    Profile,
     Sidecar,
     check_gpu,
     check_precision,

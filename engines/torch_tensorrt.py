@@ -1,6 +1,6 @@
 """Torch-TensorRT 2.14 and later, by its dynamo path: PyTorch's own export, compiled, saved as an exported program.
 
-Its networks are strongly typed too: the half-precision module, with attention in float32, is given as it is, and no
+Its networks are strongly typed too: the half-precision module, attention in half with it, is given as it is, and no
 setting of the compiler changes types. Never run by the project's tests, which have no GPU: they hold the calls below to
 the signatures of the real package, and run this file's own steps with a stand-in for it.
 """
@@ -20,7 +20,9 @@ from .build import Count, Order, check_count
 from .export import EightBit, fold_batchnorm
 from .libraries import INSTALL, TORCH_TENSORRT
 from .machine import Machine
-from .plan import Profile, check_file, check_gpu, check_precision, check_version, read_sidecar, sidecar_of
+from .nvidia.attention import halve_attention
+from .nvidia.profile import Profile
+from .plan import check_file, check_gpu, check_precision, check_version, read_sidecar, sidecar_of
 from .protocol import EngineInfo, Pixels
 
 ENGINE = "TorchTensorRTModule"
@@ -49,6 +51,8 @@ def compile_program(
     Raises ModelError: what was given to the compiler is not of the precision asked for, or it cannot compile it.
     """
     folded = fold_batchnorm(model)
+    if order.precision == "fp16" and order.attention == "fused":
+        halve_attention(folded)  # in float32 the compiler takes attention apart, in silence
     network = EightBit(folded.half() if order.precision == "fp16" else folded).eval().to(device)
     program = torch.export.export(network, _example(order.profile, device), dynamic_shapes=_dynamic(order.profile))
     count = count_program(program)
@@ -74,7 +78,6 @@ def _compiled(torchtrt: Any, program: Any, order: Order, inputs: list[Any]) -> A
         assume_dynamic_shape_support=True,
         workspace_size=int((order.workspace or 0) * 2**30),  # 0: the compiler's own choice
         optimization_level=order.level,
-        use_fp32_acc=True,  # half products add up in float32, as they do in TensorRT's own convolutions
         immutable_weights=True,
     )
 

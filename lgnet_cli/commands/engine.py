@@ -16,6 +16,12 @@ class Backend(str, Enum):
     onnx = "onnx"
 
 
+class Attention(str, Enum):
+    fused = "fused"
+    products = "products"
+    float32 = "float"
+
+
 class GpuBackend(str, Enum):
     tensorrt = "tensorrt"
     tensorrt_rtx = "tensorrt-rtx"
@@ -42,6 +48,10 @@ def build_engine(
     ] = None,
     optimization_level: Annotated[int | None, typer.Option(min=0, max=5, help="How hard the builder searches.")] = None,
     timing_cache: Annotated[Path | None, typer.Option(help="TensorRT: read if there, and written.")] = None,
+    attention: Annotated[
+        Attention | None,
+        typer.Option(help="FP16: fused in one kernel (the default), as products where none is, or in float32."),
+    ] = None,
     verify: Annotated[
         bool | None, typer.Option("--verify/--no-verify", help="Hold it against the FP32 model before it is written.")
     ] = None,
@@ -57,7 +67,7 @@ def build_engine(
     build(
         BuildJob(
             weights, "fp16" if fp16 else "fp32", backend.value if backend else None, out, batch, size, sm, workspace,
-            optimization_level, timing_cache, verify, keep,
+            optimization_level, timing_cache, verify, keep, attention.value if attention else None,
         )
     )  # fmt: skip
 

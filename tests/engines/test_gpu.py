@@ -13,6 +13,7 @@ from lgnet_cli.engines.cache import built_once
 from lgnet_cli.engines.doctor import gpu_check
 from lgnet_cli.engines.libraries import PYCUDA, TENSORRT, TENSORRT_RTX, TORCH_TENSORRT, installed
 from lgnet_cli.engines.machine import this_machine
+from lgnet_cli.engines.plan import read_sidecar
 from lgnet_cli.engines.select import choose, open_engine
 from lgnet_cli.engines.source import open_source, reference
 from lgnet_cli.engines.verify import crops, hold
@@ -39,7 +40,7 @@ def engine_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 def test_it_agrees_with_the_model_at_every_batch(engine_file: Path) -> None:
     engine = open_engine(choose("auto", engine_file), engine=engine_file)
     fill = reference(open_source(None))
-    assert hold(engine.fill, fill).good
+    assert hold(engine.fill, fill, read_sidecar(engine_file).profile).good
     images, masks = crops()
     together = engine.fill(images, masks)
     for count in (1, 3, 4, 5, 9):
@@ -55,8 +56,7 @@ def test_float32_and_several_sizes(way: str, tmp_path: Path) -> None:
     out = tmp_path / ("e.pt2" if way == TORCH_TENSORRT else "e.plan")
     job = BuildJob(backend=way, precision="fp32", out=out, batch="1,2,4", size="256..512", verify=True)
     engine = open_engine(choose("auto", run_build(job, MACHINE, Console())), engine=out)
-    for side in (256, 512):
-        assert hold(engine.fill, reference(open_source(None)), side).good
+    assert hold(engine.fill, reference(open_source(None)), read_sidecar(out).profile).good
     engine.close()
 
 

@@ -33,7 +33,8 @@ def described(data: bytes, **changes: object) -> Sidecar:
         plan_sha256=sha256(data).hexdigest(), plan_bytes=len(data), flavour="tensorrt", version="99.1", platform=here(),
         compute_capabilities=["8.9"], gpu="Fake GPU", cuda="13.0", batch=[1, 2, 4], side=[SIDE] * 3,
         tensors={"image": "uint8", "mask": "uint8", "filled": "uint8"}, precision="fp16", half_tensors=154,
-        float_tensors=68, onnx_sha256="0" * 64, weights="places2.safetensors", weights_sha256="1" * 64, lgnet="0.1",
+        float_tensors=68, attention="float", fused_kernels=0,
+        onnx_sha256="0" * 64, weights="places2.safetensors", weights_sha256="1" * 64, lgnet="0.1",
     )  # fmt: skip
     return replace(sidecar, **changes)  # type: ignore[arg-type]
 

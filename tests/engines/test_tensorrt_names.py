@@ -114,7 +114,7 @@ def test_the_probe_names_what_is_missing() -> None:
     assert probe(load, wrong, ["nothing"], cwd=ROOT / "tests")[1] == ["NoClass", "Builder.no_such", "nothing"]
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "engines").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("file", sorted((ROOT / "engines").rglob("*.py")), ids=lambda path: path.name)
 def test_no_code_names_what_tensorrt_11_removed(file: Path) -> None:
     """Docstrings may: the names are looked for as attributes, and as strings of their own, which getattr could take."""
     tree = ast.parse(file.read_text())

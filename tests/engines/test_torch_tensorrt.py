@@ -12,7 +12,8 @@ import torch
 from fake_tensorrt import fake_machine
 
 from lgnet_cli.engines.build import Order
-from lgnet_cli.engines.plan import Sidecar, here, parse_profile, sidecar_of, write_plan
+from lgnet_cli.engines.nvidia.profile import parse_profile
+from lgnet_cli.engines.plan import Sidecar, here, sidecar_of, write_plan
 from lgnet_cli.engines.torch import fill_with
 from lgnet_cli.engines.torch_tensorrt import TorchTensorRtEngine, compile_program
 from lgnet_cli.errors import EngineError, ModelError
@@ -70,7 +71,8 @@ def program(model: LGNet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     sidecar = Sidecar(
         plan_sha256=sha256(data).hexdigest(), plan_bytes=len(data), flavour="torch-tensorrt", version="99.1",
         platform=here(), compute_capabilities=["8.9"], gpu="Fake GPU", cuda="13.0", batch=[2, 2, 3], side=[256] * 3,
-        tensors={}, precision="fp16", half_tensors=count.half, float_tensors=count.floating - count.half,
+        tensors={}, precision="fp16", half_tensors=count.half, attention="fused", fused_kernels=0,
+        float_tensors=count.floating - count.half,
         onnx_sha256="", weights="w2.safetensors", weights_sha256="1" * 64, lgnet="0.1",
     )  # fmt: skip
     write_plan(path, data, sidecar)
