@@ -20,6 +20,7 @@ from . import tensorrt_api as api
 from .libraries import TensorRT
 from .nvidia.forms import Form
 from .nvidia.profile import Profile
+from .nvidia.start import new_builder
 from .plan import EXPECTED_HALF_SHARE, Precision
 from .tensorrt_log import Words, log_of
 
@@ -100,6 +101,7 @@ def build_plan(trt: TensorRT, graph: Path, order: Order, progress: Progress) -> 
 
     Raises:
         ModelError: the graph cannot be parsed (with the node's name) or built, or is of another precision.
+        MissingBackend: TensorRT cannot start.
         NotFused: no kernel computes its attention whole.
         UsageError: the profile does not fit the graph.
         KeyboardInterrupt: Ctrl-C; the builder has stopped.
@@ -107,7 +109,7 @@ def build_plan(trt: TensorRT, graph: Path, order: Order, progress: Progress) -> 
     started = time.perf_counter()
     log = log_of(trt)
     log.words.clear()
-    builder = trt.Builder(log)
+    builder = new_builder(trt, log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     _parse(trt, network, graph, log)
     count = replace(count_types(trt, network), attention=_operators(graph))

@@ -16,8 +16,10 @@ from .machine import Machine, this_machine
 from .make import LARGEST_ON_CPU, make_graph, make_plan, make_program
 from .nvidia.forms import Form, knows_attention
 from .nvidia.profile import MAX_BUFFERS, Profile, parse_profile
+from .nvidia.start import new_builder
 from .plan import Precision
 from .source import Source, graph_for, open_source
+from .tensorrt_log import log_of
 
 ONNX = "onnx"
 SUFFIXES = {TENSORRT: ".plan", TENSORRT_RTX: ".plan", TORCH_TENSORRT: ".pt2", ONNX: ".onnx"}
@@ -60,10 +62,15 @@ def run_build(job: BuildJob, machine: Machine, console: Console) -> Path:
     """Build what is asked for and return its path. Raises LgnetError; then nothing was written."""
     backend, why = chosen(job.backend, machine)
     console.print(f"back end: {backend}, {why}", markup=False)
+    if backend in (TENSORRT, TORCH_TENSORRT):
+        machine.check_cuda(backend)
     order = _order(job, backend, machine)
     source = open_source(job.weights)
     out = job.out or Path(f"{Path(source.name).stem}-{job.precision}{SUFFIXES[backend]}")
     _check_writable(out, backend, job.timing_cache)
+    if backend in (TENSORRT, TENSORRT_RTX):
+        trt = machine.tensorrt(backend)
+        new_builder(trt, log_of(trt))  # whether it starts: seconds before the graph is there
     verify = job.verify is not False
     if job.verify and backend == ONNX:
         _check_verifiable(source, order.profile)
@@ -220,4 +227,10 @@ def _default_capabilities(attention: Form, backend: str, machine: Machine) -> tu
     here = machine.gpu.capability.replace(".", "") if machine.gpu else ""
     if here in CAPABILITIES:
         return (here,)
+    if machine.gpu:
+        raise MissingBackend(
+            f"TensorRT-RTX does not build for this machine's GPU ({machine.gpu.name}, compute capability "
+            f"{machine.gpu.capability})",
+            mend=f"use TensorRT itself: {INSTALL[TENSORRT]}; or build for others': --sm {','.join(CAPABILITIES)}",
+        )
     return tuple(c for c in CAPABILITIES if c != TURING or attention != "float")

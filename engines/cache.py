@@ -30,6 +30,9 @@ def built_once(backend: str, weights: Path, folder: Path, machine: Machine) -> P
         raise ModelError(f"{weights}: no such file")
     if not machine.gpu:
         raise MissingBackend(f"{backend}: there is no GPU here", mend="`lgnet doctor` says what this machine has")
+    if backend != TORCH_TENSORRT:
+        machine.check_cuda(backend)
+        machine.driver()  # what will run it, before minutes of building
     gpu = machine.gpu
     job = BuildJob(weights, backend=backend)
     key = [sha256(weights), __version__, backend, _version(backend, machine), gpu.name, gpu.capability, gpu.cuda]

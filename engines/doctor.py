@@ -101,6 +101,7 @@ def _check(
         raise MissingBackend("--gpu-check: there is no GPU here", mend="run it on the GPU's machine; see: lgnet doctor")
     flavour, _ = chosen(backend, machine)
     if flavour != TORCH_TENSORRT:
+        machine.check_cuda(flavour)
         machine.driver()  # without which a plan would be built for nothing
     with tempfile.TemporaryDirectory(prefix="lgnet-") as folder:
         batch = ",".join(map(str, (BATCHES[0], BATCHES[1], BATCHES[-1])))
@@ -151,7 +152,9 @@ def _opened(plan: Path, machine: Machine) -> Engine:
 def _loaded(machine: Machine, flavour: str) -> Part:
     """Loaded for good, since an installed package may lack its libraries."""
     try:
-        return Part(flavour, machine.tensorrt(flavour).__version__, flavour, "")
+        version = machine.tensorrt(flavour).__version__
+        machine.check_cuda(flavour)
+        return Part(flavour, version, flavour, "")
     except MissingBackend as error:
         return Part(flavour, "", flavour, f"{error.mend} ({error.args[0]})")
 

@@ -5,8 +5,10 @@ They are passed on as parameters, so that tests run the same code on a fake devi
 
 import ctypes
 import importlib
+import importlib.metadata
 import importlib.util
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -37,6 +39,10 @@ _MODULES = {
     TORCH_TENSORRT: ("torch_tensorrt",),
     PYCUDA: ("pycuda",),
 }
+
+
+_PACKAGES = {TENSORRT: "tensorrt-cu{}", TENSORRT_RTX: "tensorrt-rtx-cu{}-bindings"}
+_CUDA_MAJORS = (13, 12, 11)
 
 
 class TensorRT(Protocol):
@@ -97,6 +103,15 @@ class Driver(Protocol):
 def installed(name: str) -> bool:
     """Whether the packages of one of INSTALL's are there; they may still fail to load."""
     return all(importlib.util.find_spec(module) is not None for module in _MODULES[name])
+
+
+def cuda_of(flavour: str) -> int:
+    """The major version of CUDA that the installed package of `flavour` is for; 0 where its name does not say."""
+    for major in _CUDA_MAJORS:
+        with suppress(importlib.metadata.PackageNotFoundError, KeyError):
+            importlib.metadata.version(_PACKAGES[flavour].format(major))
+            return major
+    return 0
 
 
 def load_tensorrt(flavour: str) -> TensorRT:

@@ -4,7 +4,20 @@ import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .libraries import PYCUDA, TENSORRT_RTX, TORCH_TENSORRT, Driver, TensorRT, installed, load_driver, load_tensorrt
+from lgnet_cli.errors import MissingBackend
+
+from .libraries import (
+    PYCUDA,
+    TENSORRT,
+    TENSORRT_RTX,
+    TORCH_TENSORRT,
+    Driver,
+    TensorRT,
+    cuda_of,
+    installed,
+    load_driver,
+    load_tensorrt,
+)
 
 MAJOR, MINOR = 75, 76
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
@@ -28,12 +41,23 @@ class Machine:
     tensorrt: Callable[[str], TensorRT]  # loads the module of a flavour, or raises MissingBackend
     driver: Callable[[], Driver]  # likewise
     installed: Callable[[str], bool]  # whether one of libraries.INSTALL is there
+    cuda_of: Callable[[str], int] = cuda_of  # major version of CUDA that a flavour's package is for, 0 if unknown
 
     def runs(self, backend: str, capabilities: tuple[str, ...]) -> bool:
         """Whether it can run what `backend` builds for `capabilities` (such as "89"; () for the GPU at hand)."""
         if not self.gpu or (backend != TORCH_TENSORRT and not self.installed(PYCUDA)):
             return False
         return backend != TENSORRT_RTX or self.gpu.capability.replace(".", "") in capabilities
+
+    def check_cuda(self, flavour: str) -> None:
+        """Raises MissingBackend where the package of `flavour` is for a later CUDA than the driver serves."""
+        wanted = self.cuda_of(flavour)
+        if self.gpu and wanted > int(self.gpu.cuda.partition(".")[0]):
+            older = f", or: pip uninstall tensorrt; pip install tensorrt-cu{wanted - 1}" if flavour == TENSORRT else ""
+            raise MissingBackend(
+                f"{flavour}: what is installed is for CUDA {wanted}, and the driver serves CUDA {self.gpu.cuda}",
+                mend=f"install a newer driver{older}",
+            )
 
 
 def this_machine() -> Machine:

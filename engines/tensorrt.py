@@ -16,9 +16,10 @@ from lgnet_cli.errors import EngineError, LgnetError, MissingBackend, ModelError
 from lgnet_cli.spec import FILLED, IMAGE, MASK
 
 from . import tensorrt_api as api
-from .libraries import CudaContext, CudaMemory, Driver, TensorRT
+from .libraries import CudaContext, CudaDevice, CudaMemory, Driver, TensorRT
 from .machine import Machine
 from .nvidia.profile import LANES, MAX_BUFFERS, Profile
+from .nvidia.start import new_runtime
 from .plan import (
     Sidecar,
     check_gpu,
@@ -56,6 +57,7 @@ def open_plan(plan: Path, machine: Machine, *, trust: bool = False, flavour: str
         raise MissingBackend(
             f"{plan}: no NVIDIA driver or GPU is here to run it on", mend="`lgnet doctor` says what this machine has"
         )
+    machine.check_cuda(sidecar.flavour if sidecar else flavour)
     driver = machine.driver()
     if sidecar:
         check_gpu(plan, sidecar, machine.gpu.name, machine.gpu.capability)
@@ -72,11 +74,11 @@ class TensorRtEngine:
 
         Raises ModelError: TensorRT or CUDA refuses it, or it is no plan of lgnet's.
         """
-        device = driver.Device(0)
         self._driver = driver
         self._lock = threading.Lock()
         self._lanes: list[_Lane] = []
-        self._context: CudaContext | None = device.retain_primary_context()
+        device, context = _context(driver)
+        self._context: CudaContext | None = context
         try:
             with self._current():
                 self._engine: api.ICudaEngine | None = _deserialised(plan, data, trt)
@@ -222,11 +224,23 @@ class _Lane:
         del self._host, self._device, self._context, self._stream  # the rest goes with its last reference
 
 
+def _context(driver: Driver) -> tuple[CudaDevice, CudaContext]:
+    """The first GPU and its context. Raises MissingBackend where it gives none."""
+    try:
+        device = driver.Device(0)
+        return device, device.retain_primary_context()
+    except Exception as error:  # of pycuda
+        raise MissingBackend(
+            f"the GPU gives no context: {error}",
+            mend="another program may hold it or its memory: check with nvidia-smi",
+        ) from error
+
+
 def _deserialised(plan: Path, data: bytes, trt: TensorRT) -> api.ICudaEngine:
     """The plan's engine. Code of the plan's own stays forbidden: `engine_host_code_allowed` is never set."""
     log = log_of(trt)
     log.words.clear()
-    engine = trt.Runtime(log).deserialize_cuda_engine(data)
+    engine = new_runtime(trt, log).deserialize_cuda_engine(data)
     if engine is None:
         raise ModelError(
             f"{plan}: TensorRT {trt.__version__} refuses it: {log.words.last()}",

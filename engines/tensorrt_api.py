@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 class Severity(Protocol):
     WARNING: Any
+    ERROR: Any
 
 
 class ILogger(Protocol):

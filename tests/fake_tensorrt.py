@@ -123,6 +123,8 @@ class FakeDriver:
 
     def Device(self, index: int) -> Device:  # noqa: N802
         assert index == 0
+        if "Device" in self.fails:
+            raise CudaError("cuDevicePrimaryCtxRetain failed: exclusive-thread device already in use")
         return Device(self)
 
     def Stream(self) -> Stream:  # noqa: N802
@@ -422,7 +424,16 @@ class FakeTensorRT:
         self.config: Config | None = None
         self.log: Any = None
 
+    def _start(self, what: str, log: ILogger) -> None:
+        """As pybind11 does it where what its constructor calls gives null."""
+        if what in self.fails:
+            log.log(Severity.WARNING, "CUDA lazy loading is not enabled")
+            log.log(Severity.ERROR, "CUDA initialization failure with error: 35")
+            log.log(Severity.WARNING, "and another word")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+
     def Builder(self, log: ILogger) -> Builder:  # noqa: N802
+        self._start("Builder", log)
         return Builder(self, log)
 
     def OnnxParser(self, network: Network, log: ILogger) -> OnnxParser:  # noqa: N802
@@ -430,6 +441,7 @@ class FakeTensorRT:
 
     def Runtime(self, log: ILogger) -> Runtime:  # noqa: N802
         self.log = log
+        self._start("Runtime", log)
         return Runtime(self, log)
 
 
@@ -454,7 +466,7 @@ def fake_machine(trt: FakeTensorRT | None = None, *, gpu: bool = True, missing: 
         return used.driver
 
     device = Gpu("Fake GPU", "8.9", "13.0", 24 << 30) if gpu else None
-    return Machine(device, tensorrt, driver, lambda name: name not in missing)
+    return Machine(device, tensorrt, driver, lambda name: name not in missing, lambda flavour: 13)
 
 
 def _through_onnxruntime(graph: bytes) -> Compute:

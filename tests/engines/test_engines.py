@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lgnet_cli.engines.protocol import Engine
-from lgnet_cli.engines.select import Choice, choose, cuda_devices, graph_of, open_engine
+from lgnet_cli.engines.select import choose, cuda_devices, cuda_of_torch, default_for, graph_of, open_engine
 from lgnet_cli.engines.torch import fill_with
 from lgnet_cli.errors import EngineError, MissingBackend, ModelError, UsageError
 from lgnet_cli.model import LGNet, load, save
@@ -84,8 +84,40 @@ def test_info_names_the_weights_and_closing_twice_is_fine(engine: Engine) -> Non
 
 def test_auto_says_what_and_why() -> None:
     choice = choose("auto")
-    assert choice == (Choice("torch-cuda", "a CUDA device is here") if cuda_devices() else
-                      Choice("onnxruntime", "the default on a CPU"))  # fmt: skip
+    assert choice.name == ("torch-cuda" if cuda_devices() and cuda_of_torch() else "onnxruntime")
+    assert choice.why
+
+
+@pytest.mark.parametrize(
+    ("devices", "driver", "torch", "name", "why"),
+    [
+        (0, "0.0", "", "onnxruntime", "the default on a CPU"),
+        (1, "13.0", None, "onnxruntime", "the default on a CPU"),
+        (1, "13.0", "", "onnxruntime", "the PyTorch that is installed is for CPUs alone"),
+        (1, "12.8", "13.0", "onnxruntime", "PyTorch is for CUDA 13.0, and the driver serves CUDA 12.8: update it"),
+        (1, "12.4", "12.8", "torch-cuda", "a CUDA device is here"),  # minor versions run on one another
+        (2, "13.0", "12.8", "torch-cuda", "a CUDA device is here"),
+    ],
+)
+def test_beside_a_gpu_pytorch_is_taken_where_it_can_use_it(
+    devices: int, driver: str, torch: str | None, name: str, why: str
+) -> None:
+    choice = default_for(devices, driver, torch)
+    assert choice.name == name
+    assert why in choice.why
+
+
+def test_what_cuda_pytorch_is_for_is_read_and_not_imported(tmp_path: Path) -> None:
+    import torch
+
+    assert cuda_of_torch() == (torch.version.cuda or "")
+    spec = importlib.machinery.ModuleSpec("torch", None, is_package=True)
+    assert cuda_of_torch(spec) is None  # a folder that is no package
+    spec.submodule_search_locations = [str(tmp_path)]
+    assert cuda_of_torch(spec) == ""
+    for line, cuda in (("cuda: Optional[str] = '13.0'", "13.0"), ("cuda = '12.8'", "12.8"), ("cuda = None", "")):
+        (tmp_path / "version.py").write_text(f"debug = False\n{line}\nhip: Optional[str] = '6.0'\n")
+        assert cuda_of_torch(spec) == cuda
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:

@@ -14,6 +14,7 @@ from fake_tensorrt import FakeDriver, FakeTensorRT, fake_machine, paint, plan_by
 
 from lgnet_cli.engines import plan as plans
 from lgnet_cli.engines.libraries import initialised, installed, load_driver, load_tensorrt
+from lgnet_cli.engines.machine import Gpu
 from lgnet_cli.engines.plan import Sidecar, here, sidecar_of, write_plan
 from lgnet_cli.engines.protocol import Pixels
 from lgnet_cli.engines.tensorrt import TensorRtEngine, open_plan
@@ -191,6 +192,25 @@ def test_closing_gives_everything_back_once(engine: TensorRtEngine, trt: FakeTen
     engine.close()
     with pytest.raises(EngineError, match="closed"):
         engine.fill(*pictures(1))
+
+
+def test_a_runtime_that_cannot_start_or_a_gpu_that_is_held_says_so(trt: FakeTensorRT, tmp_path: Path) -> None:
+    trt.fails.add("Runtime")
+    with pytest.raises(MissingBackend, match=r"cannot start: CUDA initialization failure with error: 35\n"):
+        open_plan(written(tmp_path), fake_machine(trt))
+    assert trt.driver.detached
+    trt.fails.clear()
+    trt.driver.detached = False
+    trt.driver.fails.add("Device")
+    with pytest.raises(MissingBackend, match=r"gives no context: (.)*already in use(.|\n)*nvidia-smi"):
+        open_plan(written(tmp_path), fake_machine(trt))
+
+
+def test_a_driver_too_old_for_what_runs_the_plan_is_named(trt: FakeTensorRT, tmp_path: Path) -> None:
+    machine = replace(fake_machine(trt), gpu=Gpu("Fake GPU", "8.9", "12.8", 24 << 30))
+    with pytest.raises(MissingBackend, match=r"is for CUDA 13, and the driver serves CUDA 12\.8"):
+        open_plan(written(tmp_path), machine)
+    assert trt.deserialized == 0
 
 
 def test_a_failed_load_gives_everything_back(trt: FakeTensorRT, tmp_path: Path) -> None:
