@@ -174,12 +174,13 @@ def _parse(trt: TensorRT, network: api.INetworkDefinition, graph: Path, log: Any
 
 def _configured(trt: TensorRT, builder: api.Builder, order: Order) -> api.IBuilderConfig:
     config = builder.create_builder_config()
-    shapes = builder.create_optimization_profile()
-    extents = [(n, s, s) for n, s in zip(order.profile.batch, order.profile.side, strict=True)]
-    shapes.set_shape(IMAGE, *((*extent, 3) for extent in extents))
-    shapes.set_shape(MASK, *extents)
-    if config.add_optimization_profile(shapes) < 0:
-        raise UsageError(f"the builder refuses the profile {order.profile}")
+    for profile in filter(None, (order.profile, order.profile.singles)):
+        shapes = builder.create_optimization_profile()
+        extents = [(n, s, s) for n, s in zip(profile.batch, profile.side, strict=True)]
+        shapes.set_shape(IMAGE, *((*extent, 3) for extent in extents))
+        shapes.set_shape(MASK, *extents)
+        if config.add_optimization_profile(shapes) < 0:
+            raise UsageError(f"the builder refuses the profile {profile}")
     if order.workspace is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(order.workspace * 2**30))
     if order.level is not None:

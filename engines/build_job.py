@@ -42,7 +42,7 @@ class BuildJob:
     precision: Precision = "fp16"
     backend: str | None = None  # None: the best that can be built here
     out: Path | None = None  # None: named after the weights, in the working folder
-    batch: str = "1,8,16"
+    batch: str = "1,16,16"
     size: str = "256"
     capabilities: str | None = None
     workspace: float | None = None

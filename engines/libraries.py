@@ -59,7 +59,10 @@ class TensorRT(Protocol):
     MemoryPoolType: api.MemoryPoolType
     NetworkDefinitionCreationFlag: api.NetworkDefinitionCreationFlag
     TensorIOMode: api.TensorIOMode
-    ComputeCapability: Any  # TensorRT-RTX alone
+    ComputeCapability: Any  # TensorRT-RTX alone, as are the next three
+    EngineValidity: api.EngineValidity
+    DynamicShapesKernelSpecializationStrategy: api.DynamicShapesKernelSpecializationStrategy
+    CudaGraphStrategy: api.CudaGraphStrategy
 
 
 class CudaStream(Protocol):
@@ -154,6 +157,20 @@ def initialised(driver: Driver) -> Driver:
     return driver
 
 
+def check_skew(version: str, library: Path) -> None:
+    """Raises ImportError where bindings of `version`, such as "1.7.1.116", are not those of a library such as
+    libtensorrt_rtx.so.1.7.1: their packages are versioned apart, and other bindings crash in it."""
+    its = library.name.partition(".so.")[2]
+    if version and not f"{version}.".startswith(f"{its}."):
+        raise ImportError(f"its bindings are {version} and its library is {library.name}; both must be of one version")
+
+
+def _version_of(flavour: str) -> str:
+    """Of the installed bindings, "" where it cannot be told."""
+    major = cuda_of(flavour)
+    return importlib.metadata.version(_PACKAGES[flavour].format(major)) if major else ""
+
+
 def _rtx() -> Any:
     """TensorRT-RTX out of two packages: one holds the bindings, the other the libraries they need."""
     bindings = importlib.util.find_spec("tensorrt_rtx_bindings")
@@ -161,9 +178,11 @@ def _rtx() -> Any:
     if bindings is None or libraries is None or not libraries.submodule_search_locations:
         raise ImportError("its two packages are not both installed")
     folder = Path(libraries.submodule_search_locations[0])
+    version = _version_of(TENSORRT_RTX)
     for start in ("libtensorrt_rtx.so.", "libtensorrt_onnxparser_rtx.so."):
         files = sorted(folder.glob(f"{start}*"))
         if not files:
             raise ImportError(f"{folder}: no {start}*")
+        check_skew(version, files[-1])
         ctypes.CDLL(str(files[-1]), mode=ctypes.RTLD_GLOBAL)  # found under its name when the bindings ask for it
     return importlib.import_module("tensorrt_rtx_bindings")

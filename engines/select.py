@@ -186,7 +186,7 @@ def _open_plan(name: str, plan: Path, trust: bool) -> Engine:
         from .torch_tensorrt import TorchTensorRtEngine, load_torch_tensorrt
 
         return TorchTensorRtEngine(plan, this_machine(), load_torch_tensorrt(), trust=trust)
-    return open_plan(plan, this_machine(), trust=trust, flavour=name)
+    return open_plan(plan, this_machine(), trust=trust, flavour=name, cache=cache_folder())
 
 
 def _built_once(name: str, weights: Path | None) -> Path:

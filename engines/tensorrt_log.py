@@ -8,6 +8,8 @@ from .libraries import TensorRT
 KEPT = 200
 """Messages; what matters is among the last few."""
 
+NOTHING = "it gave no reason"
+
 TOLD = 3
 """Errors in one of our own."""
 
@@ -44,7 +46,7 @@ class Words:
     def last(self) -> str:
         """The last errors, as one line, for the very last is often an echo; else the last warning, if any."""
         messages = dict.fromkeys(list(self.errors)[-TOLD:] or list(self.lines)[-1:])
-        return "; ".join(" ".join(message.split()) for message in messages) or "it gave no reason"
+        return "; ".join(" ".join(message.split()) for message in messages) or NOTHING
 
 
 def log_of(trt: TensorRT) -> Any:

@@ -215,7 +215,7 @@ class Network:
 class Config:
     def __init__(self, trt: "FakeTensorRT") -> None:
         self.trt = trt
-        self.profile: dict[str, Any] = {}
+        self.profiles: list[dict[str, Any]] = []
         self.builder_optimization_level = 3
         self.progress_monitor: Any = None
         self.pools: dict[str, int] = {}
@@ -224,8 +224,8 @@ class Config:
         self.num_compute_capabilities = 0
 
     def add_optimization_profile(self, profile: "Shapes") -> int:
-        self.profile = profile.shapes
-        return 0
+        self.profiles.append(profile.shapes)
+        return len(self.profiles) - 1
 
     def set_memory_pool_limit(self, pool: str, pool_size: int) -> None:
         self.pools[pool] = pool_size
@@ -290,7 +290,7 @@ class Builder:
             return None
         if not going or "build" in self.trt.fails:
             return None
-        return plan_bytes(config.profile[IMAGE], network.graph)
+        return plan_bytes(*(profile[IMAGE] for profile in config.profiles), graph=network.graph)
 
 
 class OnnxParser:
@@ -315,11 +315,17 @@ class OnnxParser:
 class ExecutionContext:
     def __init__(self, engine: "Engine") -> None:
         self.engine, self.trt = engine, engine.trt
+        self.profile = 0
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.addresses: dict[str, int] = {}
 
+    def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
+        assert self.trt.driver.streams[stream_handle - 1]
+        self.profile, self.shapes = profile_index, {}
+        return "set_optimization_profile_async" not in self.trt.fails
+
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        least, _, most = self.engine.profile[name]
+        least, _, most = self.engine.profiles[self.profile][name]
         inside = all(low <= extent <= high for low, extent, high in zip(least, shape, most, strict=True))
         self.shapes[name] = shape
         return inside and "set_input_shape" not in self.trt.fails
@@ -345,15 +351,17 @@ class ExecutionContext:
 
         driver.streams[stream_handle - 1].give("compute", work)
         self.trt.batches.append(shapes[IMAGE])
+        self.trt.profiles.append(self.profile)
         return True
 
 
 class Engine:
     num_io_tensors = 3
 
-    def __init__(self, trt: "FakeTensorRT", profile: list[Any], compute: Compute) -> None:
+    def __init__(self, trt: "FakeTensorRT", profiles: list[list[Any]], compute: Compute) -> None:
         self.trt, self.compute = trt, compute
-        self.profile = {IMAGE: profile, MASK: [shape[:3] for shape in profile]}
+        self.profiles = [{IMAGE: profile, MASK: [shape[:3] for shape in profile]} for profile in profiles]
+        self.num_optimization_profiles = len(profiles)
 
     def get_tensor_name(self, index: int) -> str:
         return (IMAGE, MASK, FILLED if "foreign" not in self.trt.fails else "logits")[index]
@@ -365,19 +373,60 @@ class Engine:
         return Kind.UINT8
 
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[Any]:
-        return self.profile[name]
+        return self.profiles[profile_index][name]  # type: ignore[no-any-return]
 
-    def create_execution_context(self) -> ExecutionContext | None:
+    def create_runtime_config(self) -> "RuntimeConfig":
+        return RuntimeConfig(self.trt)
+
+    def create_execution_context(self, runtime_config: "RuntimeConfig | None" = None) -> ExecutionContext | None:
         self.trt.driver.need_context()
+        self.trt.configs.append(runtime_config)
         return None if "create_execution_context" in self.trt.fails else ExecutionContext(self)
+
+
+class RuntimeCache:
+    """Compiled kernels: what a cache read before holds, and one more."""
+
+    def __init__(self, trt: "FakeTensorRT") -> None:
+        self.trt, self.data = trt, b""
+
+    def deserialize(self, blob: bytes) -> bool:
+        self.trt.driver.need_context()
+        if not blob.startswith(b"KERNELS"):
+            return False
+        self.data = blob
+        return True
+
+    def serialize(self) -> bytes:
+        return self.data or b"KERNELS"
+
+
+class RuntimeConfig:
+    def __init__(self, trt: "FakeTensorRT") -> None:
+        self.trt = trt
+        self.dynamic_shapes_kernel_specialization_strategy = "LAZY"
+        self.cuda_graph_strategy = "DISABLED"
+        self.cache: RuntimeCache | None = None
+
+    def create_runtime_cache(self) -> RuntimeCache:
+        return RuntimeCache(self.trt)
+
+    def set_runtime_cache(self, cache: RuntimeCache) -> bool:
+        self.cache = cache
+        return True
 
 
 class Runtime:
     def __init__(self, trt: "FakeTensorRT", log: ILogger) -> None:
         self.trt, self.log = trt, log
 
+    def get_engine_validity(self, buffer: bytes) -> tuple[str, str]:
+        return self.trt.validity, "a driver of another kind"
+
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> Engine | None:
         self.trt.deserialized += 1
+        if self.trt.loading:
+            self.log.log(Severity.WARNING, self.trt.loading)
         if not serialized_engine.startswith(MAGIC):
             self.log.log(Severity.ERROR, "Serialization assertion magicTagRead == kMAGIC_TAG failed")
             return None
@@ -405,6 +454,9 @@ class FakeTensorRT:
     LayerType = Enumeration("CONVOLUTION", "DECONVOLUTION")
     MemoryPoolType = Enumeration("WORKSPACE")
     NetworkDefinitionCreationFlag = Flags
+    EngineValidity = Enumeration("VALID", "SUBOPTIMAL", "INVALID")
+    DynamicShapesKernelSpecializationStrategy = Enumeration("LAZY", "EAGER", "NONE")
+    CudaGraphStrategy = Enumeration("DISABLED", "WHOLE_GRAPH_CAPTURE")
     ComputeCapability = Enumeration("SM75", "SM80", "SM86", "SM89", "SM120", "SM121")
 
     class TensorIOMode:
@@ -418,8 +470,12 @@ class FakeTensorRT:
         self.spoil: Callable[[Pixels, Pixels, int], Pixels] = lambda filled, masks, stream: (
             filled
         )  # what comes out wrong, on which
+        self.validity = "VALID"
+        self.configs: list[RuntimeConfig | None] = []  # of the contexts made
+        self.loading = ""  # what is said while a plan loads
         self.unfused = False  # whether no kernel computes attention whole
         self.batches: list[tuple[int, ...]] = []
+        self.profiles: list[int] = []  # that each batch was computed in
         self.deserialized = 0
         self.config: Config | None = None
         self.log: Any = None
@@ -445,9 +501,9 @@ class FakeTensorRT:
         return Runtime(self, log)
 
 
-def plan_bytes(profile: list[Any], graph: bytes = b"") -> bytes:
+def plan_bytes(*profiles: list[Any], graph: bytes = b"") -> bytes:
     """A plan that the fake runs: by ONNX Runtime if it holds a graph, else by its own `compute`."""
-    return MAGIC + json.dumps(profile).encode() + b"\n" + graph
+    return MAGIC + json.dumps(profiles).encode() + b"\n" + graph
 
 
 def fake_machine(trt: FakeTensorRT | None = None, *, gpu: bool = True, missing: tuple[str, ...] = ()) -> Machine:

@@ -28,7 +28,7 @@ def test_a_plan_is_built_where_there_is_no_gpu_and_refused_there(
     for words in (
         "ahead of time: no GPU here",
         "187 of 243 floating-point tensors in half (77 %)",
-        "3 of them, 9 fused attention kernels in the plan",
+        "3 of them, 18 fused attention kernels in the plan",
         "computed from the graph, not measured",
         "not verified: without its weights",
         "the plan itself has not run",

@@ -34,6 +34,11 @@ class Profile:
         return str(self.side[0]) if self.fixed_size else f"{self.side[0]}..{self.side[2]}"
 
     @property
+    def singles(self) -> "Profile | None":
+        """That of single images, which a plan for batches is built for too: kernels for many are slow for one."""
+        return Profile((1, 1, 1), self.side) if self.batch[0] == 1 < self.batch[2] else None
+
+    @property
     def buffer_bytes(self) -> int:
         """Of 8-bit images, masks and results of the largest batch, for all lanes; as much again on the device."""
         return LANES * self.batch[2] * self.side[2] ** 2 * (3 + 1 + 3)

@@ -40,7 +40,7 @@ def build_engine(
         Backend | None, typer.Option(help="tensorrt where a GPU and TensorRT are, else tensorrt-rtx, ahead of time.")
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="The engine; WEIGHTS-fp16.plan if left out.")] = None,
-    batch: Annotated[str, typer.Option(help="Images a call: one number, or least,best,most.")] = "1,8,16",
+    batch: Annotated[str, typer.Option(help="Images a call: one number, or least,best,most.")] = "1,16,16",
     size: Annotated[str, typer.Option(help="Side in pixels, a multiple of 256: 256, or 256..1024.")] = "256",
     sm: Annotated[str | None, typer.Option(help="TensorRT-RTX: compute capabilities, of 75,80,86,89,120,121.")] = None,
     workspace: Annotated[

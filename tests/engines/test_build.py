@@ -59,7 +59,7 @@ def test_half_precision_for_several_gpus(rtx: TensorRT, half_graph: Path) -> Non
     result = built(rtx, half_graph, half("1,8,32", sm=CAPABILITIES), heard)
     assert (result.count.half, result.count.floating) == (187, 243)
     assert result.count.attention == 3
-    assert result.fused_kernels == 9  # by the name that TensorRT-RTX 1.7 gives them
+    assert result.fused_kernels == 18  # by the name that TensorRT-RTX 1.7 gives them: nine for each profile
     assert result.count.float_convolutions == []
     assert result.plan.nbytes > half_graph.stat().st_size  # the weights in half are in it
     assert "Building engine" in heard.phases
@@ -67,11 +67,13 @@ def test_half_precision_for_several_gpus(rtx: TensorRT, half_graph: Path) -> Non
     assert heard.steps > 50
 
 
-@pytest.mark.parametrize(("batch", "size"), [("1", "256"), ("1", "512"), ("2", "256"), ("1,1,2", "256..512")])
+@pytest.mark.parametrize(
+    ("batch", "size", "kernels"), [("1", "256", 9), ("1", "512", 9), ("2", "256", 9), ("1,1,2", "256..512", 18)]
+)
 def test_attention_is_fused_at_fixed_and_at_small_batches(
-    rtx: TensorRT, half_graph: Path, batch: str, size: str
+    rtx: TensorRT, half_graph: Path, batch: str, size: str, kernels: int
 ) -> None:
-    assert built(rtx, half_graph, half(batch, size, sm=("75", "89"))).fused_kernels == 9
+    assert built(rtx, half_graph, half(batch, size, sm=("75", "89"))).fused_kernels == kernels
 
 
 def test_float32_and_that_neither_passes_for_the_other(rtx: TensorRT, full_graph: Path, half_graph: Path) -> None:
@@ -92,7 +94,7 @@ def test_dynamic_sizes_and_a_profile_that_is_not_consistent(rtx: TensorRT, half_
         built(rtx, half_graph, order)
 
 
-@pytest.mark.parametrize(("form", "types", "kernels"), [("products", (178, 228), 9), ("float", (154, 222), 0)])
+@pytest.mark.parametrize(("form", "types", "kernels"), [("products", (178, 228), 12), ("float", (154, 222), 0)])
 def test_attention_in_float_is_fused_by_nothing_and_products_are_where_they_are_recognised(
     rtx: TensorRT, form: Form, types: tuple[int, int], kernels: int, tmp_path: Path
 ) -> None:
@@ -181,11 +183,11 @@ def test_the_papers_width(tmp_path: Path) -> None:
             [*command, "--backend", "tensorrt-rtx", *options], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-        assert "2 of them, 6 fused attention kernels in the plan" in done.stderr  # the third level's head is too wide
+        assert "2 of them, 12 fused attention kernels in the plan" in done.stderr  # the third level's head is too wide
         assert ("against the FP32 PyTorch model: " in done.stderr) == ("--no-verify" not in options)
         sidecar = read_sidecar(tmp_path / name)
         assert sidecar.plan_bytes > 2 * 114e6  # 114.97 M parameters in half
-        assert (sidecar.weights, sidecar.fused_kernels) == ("w64.safetensors", 6)
+        assert (sidecar.weights, sidecar.fused_kernels) == ("w64.safetensors", 12)
         assert sidecar.compute_capabilities == ["7.5", "8.0", "8.6", "8.9", "12.0", "12.1"]
 
 
@@ -196,7 +198,7 @@ def test_the_model_that_ships_at_several_sizes(tmp_path: Path) -> None:
         [*command, "--backend", "tensorrt-rtx", "--size", "256..1024"], cwd=tmp_path, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
-    assert "3 of them, 9 fused attention kernels in the plan" in done.stderr
+    assert "3 of them, 18 fused attention kernels in the plan" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -241,7 +243,9 @@ def test_options_reach_the_builder(fake: FakeTensorRT, half_graph: Path, tmp_pat
     assert fake.config.pools == {"WORKSPACE": 1610612736}
     assert fake.config.builder_optimization_level == 5
     assert fake.config.capabilities == ["SM89", "SM120"]
-    assert fake.config.profile["mask"] == [[1, 256, 256], [2, 256, 256], [4, 256, 256]]
+    assert [profile["mask"] for profile in fake.config.profiles] == [
+        [[1, 256, 256], [2, 256, 256], [4, 256, 256]], [[1, 256, 256]] * 3
+    ]  # fmt: skip
     assert cache.read_bytes() == b"old timed"
     assert result.plan.nbytes > half_graph.stat().st_size
 

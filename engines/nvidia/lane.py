@@ -1,0 +1,138 @@
+"""One stream of a plan, with its buffers and execution context: a batch goes in, and comes out some time later."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from lgnet_cli.engines import tensorrt_api as api
+from lgnet_cli.engines.libraries import CudaMemory, Driver
+from lgnet_cli.engines.protocol import Pixels
+from lgnet_cli.engines.tensorrt_log import Words
+from lgnet_cli.errors import EngineError, ModelError
+from lgnet_cli.spec import FILLED, IMAGE, MASK
+
+from .profile import MAX_BUFFERS, Profile
+
+MAIN, SINGLE = 0, 1
+"""A plan's profiles: of its batches; and, where it has one, of single images."""
+
+
+class Batch:
+    """One on its way. `result` is there once its lane has collected it."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.result: Pixels | None = None
+        self.lost = ""  # why it never will be
+
+
+class Lane:
+    """At most one batch is on its way. The device's context must be current in every call."""
+
+    def __init__(
+        self,
+        plan: Path,
+        engine: api.ICudaEngine,
+        profile: Profile,
+        driver: Driver,
+        words: Words,
+        config: api.IRuntimeConfig | None = None,
+    ) -> None:
+        """`config` is TensorRT-RTX's. Raises ModelError where there is no memory for it."""
+        if profile.buffer_bytes > MAX_BUFFERS:
+            raise ModelError(
+                f"{plan}: its profile wants over {MAX_BUFFERS:,} bytes of buffers", mend="build a smaller one"
+            )
+        self._driver, self._words, self._least = driver, words, profile.batch[0]
+        self._singles = engine.num_optimization_profiles > SINGLE
+        self._pending: tuple[Batch, Pixels, Pixels] | None = None  # (batch, page-locked result, where it belongs)
+        self._shape: tuple[int, ...] = ()  # that the context is set to
+        self._chosen = MAIN  # profile, likewise
+        self._device: dict[str, CudaMemory] = {}
+        pixels = profile.batch[2] * profile.side[2] ** 2
+        sizes = {IMAGE: 3 * pixels, MASK: pixels, FILLED: 3 * pixels}
+        smaller = "build it with a smaller --batch or --size, or free the GPU's memory: nvidia-smi"
+        try:
+            self._stream = driver.Stream()
+            context = engine.create_execution_context(config) if config else engine.create_execution_context()
+            self._host = {name: driver.pagelocked_empty((size,), np.uint8) for name, size in sizes.items()}
+            for name, size in sizes.items():
+                self._device[name] = driver.mem_alloc(size)
+        except Exception as error:  # of pycuda
+            self._free_device()
+            raise ModelError(f"{plan}: no memory for its buffers: {error}", mend=smaller) from error
+        if context is None:
+            self._free_device()
+            raise ModelError(f"{plan}: no memory for its execution: {words.last()}", mend=smaller)
+        self._context = context
+
+    def launch(self, images: Sequence[Pixels], masks: Sequence[Pixels], result: Pixels) -> Batch:
+        """Send (H, W, 3) images and (H, W) masks of one shape on their way; they are copied before this returns.
+
+        Too few for the plan are padded with what lies about. Once collected, the batch's result is in `result`.
+        """
+        count = max(len(images), self._least)
+        height, width = masks[0].shape
+        self._set_shape(count, height, width)
+        host = {name: self._host[name][: count * height * width * n].reshape(count, height, width, *colours)
+                for name, n, colours in ((IMAGE, 3, (3,)), (MASK, 1, ()), (FILLED, 3, (3,)))}  # fmt: skip
+        for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
+            host[IMAGE][i], host[MASK][i] = image, mask
+        host[MASK][len(masks) :] = 0
+        for name in (IMAGE, MASK):
+            self._driver.memcpy_htod_async(int(self._device[name]), host[name], self._stream)
+        self._need(self._context.execute_async_v3(self._stream.handle), "it does not run")
+        self._driver.memcpy_dtoh_async(host[FILLED], int(self._device[FILLED]), self._stream)
+        batch = Batch(len(images))
+        self._pending = (batch, host[FILLED][: len(images)], result)
+        return batch
+
+    def collect(self) -> None:
+        """Wait for the batch on its way, if there is one, and hand its result over."""
+        if self._pending is None:
+            return
+        (batch, filled, result), self._pending = self._pending, None
+        batch.lost = "the batch was given up"  # unless the next lines end well
+        self._stream.synchronize()
+        result[:] = filled
+        batch.result, batch.lost = result, ""
+
+    def abandon(self, why: str) -> None:
+        """Wait for whatever is on its way, and forget it."""
+        if self._pending:
+            self._pending[0].lost = why
+        self._pending, self._shape = None, ()
+        with suppress(Exception):  # a device that failed fails here again
+            self._stream.synchronize()
+
+    def free(self) -> None:
+        self._free_device()
+        del self._host, self._device, self._context, self._stream  # the rest goes with its last reference
+
+    def _set_shape(self, count: int, height: int, width: int) -> None:
+        """Tell the context what comes, where it is not what came before: the addresses are always the same."""
+        if self._shape == (count, height, width):
+            return
+        self._shape = ()
+        wanted = SINGLE if count == 1 and self._singles else MAIN
+        if wanted != self._chosen:
+            chosen = self._context.set_optimization_profile_async(wanted, self._stream.handle)
+            self._need(chosen, f"its profile {wanted} is refused")
+            self._chosen = wanted
+        for name, shape in ((IMAGE, (count, height, width, 3)), (MASK, (count, height, width))):
+            self._need(self._context.set_input_shape(name, shape), f"{name} of shape {shape} is refused")
+        for name, memory in self._device.items():
+            self._need(self._context.set_tensor_address(name, int(memory)), f"the address of {name} is refused")
+        self._need(not self._context.infer_shapes(), "a shape is missing")
+        self._shape = (count, height, width)
+
+    def _need(self, worked: bool, what: str) -> None:
+        """TensorRT says by a bool whether a call worked, and in its log why it did not."""
+        if not worked:
+            raise EngineError(f"TensorRT: {what}: {self._words.last()}")
+
+    def _free_device(self) -> None:
+        for memory in self._device.values():
+            memory.free()
