@@ -184,7 +184,8 @@ def _here(job: Job, settings: Settings, total: int, console: Console) -> Fill:
         raise
     console.print(
         f"back end: {choice.name}, {choice.why} ({engine.info.device}, {engine.info.precision})"
-        + (f"; {count} processes decode and encode" if count else ""),
+        + (f"; {count} processes decode and encode" if count else "")
+        + (f"\nbeware: {_printable(engine.info.beware)}" if engine.info.beware else ""),
         markup=False,
     )
     sys.setswitchinterval(SWITCH_SECONDS)

@@ -131,7 +131,9 @@ def inpaint(
         int | None,
         typer.Option(min=0, max=256, help="That decode and encode; one a core beside a GPU, else 0: threads do."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=1024, help="Crops filled at once; worth raising on a GPU.")] = 1,
+    batch: Annotated[
+        int, typer.Option(min=0, max=1024, help="Crops filled at once; 0: as many as the engine is built for.")
+    ] = 0,
     mask_polarity: Annotated[Polarity, typer.Option(help="Which pixels of a mask are filled.")] = Polarity.white_hole,
     mask_threshold: Annotated[int, typer.Option(min=1, max=255, help="From this value on, white.")] = 128,
     mask_from: Annotated[MaskSource, typer.Option(help="alpha: transparent = hole.")] = MaskSource.luminance,
