@@ -57,6 +57,7 @@ class Order:
     level: int | None = None  # 0 to 5: how hard to search; None leaves it to the builder
     timing_cache: Path | None = None  # read if there, and written
     attention: Form = "fused"  # how it stands in the graph; for fp16
+    portable: bool = False  # for all GPUs of this one's compute capability, not for this model of GPU alone
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,20 @@ def _configured(trt: TensorRT, builder: api.Builder, order: Order) -> api.IBuild
         _target(trt, cast(api.IBuilderConfigRtx, config), order.capabilities)
     if order.timing_cache:
         _set_timing_cache(config, order.timing_cache)
+    if order.portable:
+        config.hardware_compatibility_level = _same_capability(trt)
     return config
+
+
+def _same_capability(trt: TensorRT) -> Any:
+    """Raises UsageError where this TensorRT does not know it: those before 10.9 or so."""
+    level = getattr(trt.HardwareCompatibilityLevel, "SAME_COMPUTE_CAPABILITY", None)
+    if level is None:
+        raise UsageError(
+            f"--portable: TensorRT {trt.__version__} builds for one model of GPU alone",
+            mend="install a later one: pip install --upgrade tensorrt",
+        )
+    return level
 
 
 def _target(trt: TensorRT, config: api.IBuilderConfigRtx, capabilities: tuple[str, ...]) -> None:

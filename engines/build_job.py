@@ -11,7 +11,7 @@ from rich.console import Console
 from lgnet_cli.errors import MissingBackend, UsageError
 
 from .build import NotFused, Order
-from .libraries import CAPABILITIES, INSTALL, PYCUDA, TENSORRT, TENSORRT_RTX, TORCH_TENSORRT, TURING
+from .libraries import CAPABILITIES, INSTALL, TENSORRT, TENSORRT_RTX, TORCH_TENSORRT, TURING
 from .machine import Machine, this_machine
 from .make import LARGEST_ON_CPU, make_graph, make_plan, make_program
 from .nvidia.forms import Form, knows_attention
@@ -27,7 +27,7 @@ ALSO = ".engine"
 """What plans are called too."""
 
 TAKES = {
-    TENSORRT: {"--timing-cache", "--workspace", "--optimization-level"},
+    TENSORRT: {"--portable", "--timing-cache", "--workspace", "--optimization-level"},
     TENSORRT_RTX: {"--sm", "--workspace", "--optimization-level"},
     TORCH_TENSORRT: {"--workspace", "--optimization-level"},
     ONNX: set[str](),
@@ -51,6 +51,7 @@ class BuildJob:
     verify: bool | None = None  # None: as far as it can be done here
     keep: bool = False  # write what failed the verification
     attention: Form | None = None  # None: fused, and where no kernel does that, as products
+    portable: bool = False  # for all GPUs of this one's compute capability
 
 
 def build(job: BuildJob) -> None:
@@ -158,7 +159,7 @@ def _order(job: BuildJob, backend: str, machine: Machine) -> Order:
     """The options, checked before anything is loaded or built."""
     profile = parse_profile(job.batch, job.size)
     given = {"--sm": job.capabilities, "--timing-cache": job.timing_cache, "--workspace": job.workspace,
-             "--optimization-level": job.level}  # fmt: skip
+             "--optimization-level": job.level, "--portable": job.portable or None}  # fmt: skip
     extra = {option for option, value in given.items() if value is not None} - TAKES[backend]
     if extra:
         takes = ", ".join(sorted(TAKES[backend])) or "none of them"
@@ -173,13 +174,13 @@ def _order(job: BuildJob, backend: str, machine: Machine) -> Order:
             mend="build it with --fp16 and without --attention float, or on that GPU with --backend tensorrt",
         )
     if job.verify and backend != ONNX and not machine.runs(backend, capabilities):
-        pycuda = f"pycuda runs plans: {INSTALL[PYCUDA]}; or " if machine.gpu and not machine.installed(PYCUDA) else ""
         raise MissingBackend(
             f"--verify: this machine cannot run what {backend} builds",
-            mend=f"{pycuda}leave --verify out, and its graph is checked on the CPU; on the GPU's: lgnet doctor "
-            "--gpu-check",
+            mend="leave --verify out, and its graph is checked on the CPU; on the GPU's: lgnet doctor --gpu-check",
         )
-    return Order(job.precision, profile, capabilities, job.workspace, job.level, job.timing_cache, attention)
+    return Order(
+        job.precision, profile, capabilities, job.workspace, job.level, job.timing_cache, attention, job.portable
+    )
 
 
 def _attention(job: BuildJob, backend: str, machine: Machine) -> Form:

@@ -54,7 +54,7 @@ def inventory(machine: Machine) -> list[Part]:
     reported = known_bad(parts[3].found, gpu.capability) if gpu else ""
     parts += [Part("beware", reported, "", "")] if reported else []
     parts += [
-        _package("pycuda", PYCUDA, "running plans", INSTALL[PYCUDA]),
+        _package("pycuda", PYCUDA, "nothing: plans run by lgnet's own driver calls without it", INSTALL[PYCUDA]),
         _package("torch_tensorrt", TORCH_TENSORRT, TORCH_TENSORRT, INSTALL[TORCH_TENSORRT]),
         _package("torch", "PyTorch", "torch, torch-cuda, building engines", "pip install 'lgnet[torch]'"),
         _package("onnxscript", "ONNX export", "building engines", "pip install 'lgnet[torch]'"),

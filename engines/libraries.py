@@ -4,6 +4,7 @@ They are passed on as parameters, so that tests run the same code on a fake devi
 """
 
 import ctypes
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -31,7 +32,7 @@ INSTALL = {
     TENSORRT: "pip install 'lgnet[tensorrt]'",
     TENSORRT_RTX: "pip install 'lgnet[rtx]'",
     TORCH_TENSORRT: "pip install 'lgnet[torch-tensorrt]'",
-    PYCUDA: "pip install pycuda  (it is compiled, with the CUDA toolkit's headers)",
+    PYCUDA: "pip install 'lgnet[pycuda]'  (it is compiled, by the CUDA toolkit)",
 }
 _MODULES = {
     TENSORRT: ("tensorrt",),
@@ -55,6 +56,7 @@ class TensorRT(Protocol):
     OnnxParser: Callable[[api.INetworkDefinition, Any], api.OnnxParser]
     Runtime: Callable[[Any], api.Runtime]
     DataType: api.DataType
+    HardwareCompatibilityLevel: Any  # whose members differ by version
     LayerType: api.LayerType
     MemoryPoolType: api.MemoryPoolType
     NetworkDefinitionCreationFlag: api.NetworkDefinitionCreationFlag
@@ -85,16 +87,22 @@ class CudaDevice(Protocol):
     def retain_primary_context(self) -> CudaContext: ...
 
 
+class HostAllocation(Protocol):
+    """The base of an array in page-locked memory."""
+
+    def free(self) -> object: ...
+
+
 class CudaMemory(Protocol):
     def __int__(self) -> int: ...
     def free(self) -> None: ...
 
 
 class Driver(Protocol):
-    """The module `pycuda.driver`, as far as the runner uses it."""
+    """The module `pycuda.driver`, as far as the runner uses it; `nvidia/driver.py` is another."""
 
     Device: Callable[[int], CudaDevice]
-    Stream: Callable[[], CudaStream]
+    Stream: Callable[[int], CudaStream]
 
     def init(self) -> None: ...
     def pagelocked_empty(self, shape: tuple[int, ...], dtype: type[np.uint8]) -> NDArray[np.uint8]: ...
@@ -130,19 +138,24 @@ def load_tensorrt(flavour: str) -> TensorRT:
 
 
 def load_driver() -> Driver:
-    """pycuda's driver module, initialised. Raises MissingBackend: no pycuda, no NVIDIA driver, no device."""
+    """pycuda's driver module where it is installed, else lgnet's own, initialised.
+
+    Raises MissingBackend: no NVIDIA driver, no device.
+    """
     try:
-        driver = importlib.import_module("pycuda.driver")
-    except (ImportError, OSError) as error:
-        why = str(error).partition("\n")[0]
-        if "libcuda." in why:  # the driver's own library, which pycuda is linked to
-            raise MissingBackend(
-                f"no NVIDIA driver is here: {why}", mend="install it; then check: nvidia-smi"
-            ) from error
-        raise MissingBackend(
-            f"running a plan takes pycuda: {why}", mend=f"install it with: {INSTALL[PYCUDA]}"
-        ) from error
-    return initialised(cast(Driver, driver))
+        return initialised(cast(Driver, importlib.import_module("pycuda.driver")))
+    except (ImportError, OSError):  # not installed, or compiled for what is not here
+        return initialised(_own_driver())
+
+
+@functools.cache  # one for the process, as a module is
+def _own_driver() -> Driver:
+    from .nvidia.driver import load
+
+    try:
+        return cast(Driver, load())
+    except OSError as error:
+        raise MissingBackend(f"no NVIDIA driver is here: {error}", mend="install it; then check: nvidia-smi") from error
 
 
 def initialised(driver: Driver) -> Driver:

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from lgnet_cli.errors import MissingBackend
 
 from .libraries import (
-    PYCUDA,
     TENSORRT,
     TENSORRT_RTX,
-    TORCH_TENSORRT,
     Driver,
     TensorRT,
     cuda_of,
@@ -45,7 +43,7 @@ class Machine:
 
     def runs(self, backend: str, capabilities: tuple[str, ...]) -> bool:
         """Whether it can run what `backend` builds for `capabilities` (such as "89"; () for the GPU at hand)."""
-        if not self.gpu or (backend != TORCH_TENSORRT and not self.installed(PYCUDA)):
+        if not self.gpu:
             return False
         return backend != TENSORRT_RTX or self.gpu.capability.replace(".", "") in capabilities
 

@@ -16,7 +16,8 @@ from lgnet_cli.weights.header import sha256
 
 from .build import Built, Count, Order, build_plan, check_fused
 from .cost import Cost, cost_of
-from .libraries import INSTALL, PYCUDA, TENSORRT, TENSORRT_RTX, TORCH_TENSORRT
+from .kept import cache_folder
+from .libraries import TENSORRT, TENSORRT_RTX, TORCH_TENSORRT
 from .machine import Gpu, Machine
 from .nvidia.forms import SAID
 from .nvidia.profile import LANES, Profile
@@ -61,9 +62,8 @@ def make_plan(
         judge(_verify_plan(built, sidecar, source, machine), source, out, console, keep=keep)
     elif verify:
         verify_graph(source, graph, order.profile.side[0], out, console, keep=keep)
-        missing = f" without pycuda ({INSTALL[PYCUDA]})" if machine.gpu and not machine.installed(PYCUDA) else ""
         console.print(
-            f"the plan itself has not run: this machine cannot{missing}; on the GPU's: lgnet doctor --gpu-check",
+            "the plan itself has not run: this machine cannot; on the GPU's: lgnet doctor --gpu-check",
             markup=False,
         )
     write_plan(out, built.plan, sidecar)
@@ -74,20 +74,20 @@ def make_program(
     order: Order, source: Source, out: Path, machine: Machine, console: Console, *, verify: bool, keep: bool
 ) -> None:
     """Compile by Torch-TensorRT, verify, and write program and sidecar; raises as `make_plan`."""
-    from .torch_tensorrt import TorchTensorRtEngine, compile_program, load_torch_tensorrt
+    from .torch_tensorrt import TorchTensorRtEngine, compile_program, load_torch_tensorrt, versions
 
     if source.model is None:
         raise UsageError("torch-tensorrt compiles weights, not graphs", mend="give it the weights")
     torchtrt = load_torch_tensorrt()
     with tempfile.TemporaryDirectory(prefix="lgnet-") as folder:
         program, started = Path(folder, "engine.pt2"), time.perf_counter()
-        count, left = compile_program(torchtrt, source.model, order, program)
+        count, left = compile_program(torchtrt, source.model, order, program, cache_folder())
         data = memoryview(program.read_bytes())
         console.print(
             f"network: {count}; program: {data.nbytes / 1e6:.1f} MB, compiled in {time.perf_counter() - started:.1f} s"
             + (f"; {left} parts of it stay in PyTorch" if left else "")
         )
-        sidecar = _described(data, count, TORCH_TENSORRT, torchtrt.__version__, order, source, "", machine.gpu)
+        sidecar = _described(data, count, TORCH_TENSORRT, versions(torchtrt), order, source, "", machine.gpu)
         write_plan(program, data, sidecar)
         if verify:
             engine = TorchTensorRtEngine(program, machine, torchtrt)
@@ -172,6 +172,7 @@ def _described(
         half_tensors=count.half,
         float_tensors=count.floating - count.half,
         attention=order.attention,
+        portable=order.portable,
         fused_kernels=fused_kernels,
         onnx_sha256=onnx_sha256,
         weights=source.name,

@@ -48,6 +48,7 @@ class Sidecar:
     compute_capabilities: list[str]  # of the GPUs it runs on, such as "8.9"
     gpu: str  # that it was built on, "" ahead of time
     cuda: str  # driver's version there, "" ahead of time
+    portable: bool  # whether it was built for all GPUs of that capability
     batch: list[int]  # least, best, most
     side: list[int]  # likewise, in pixels
     tensors: dict[str, str]  # name: type, at the border
@@ -74,6 +75,7 @@ class Sidecar:
         ours = self.weights_sha256 == sha256(DEFAULT_WEIGHTS)
         weights = "" if ours else f" {shlex.quote(self.weights) if self.weights else 'WEIGHTS'}"
         named = f" --sm {','.join(capabilities)}" if flavour == TENSORRT_RTX else ""
+        named += " --portable" if self.portable else ""
         named += " --attention float" if (self.precision, self.attention) == ("fp16", "float") else ""
         return (
             f"lgnet build-engine{weights} --{self.precision} --backend {flavour} --batch "
@@ -192,6 +194,19 @@ def check_gpu(plan: Path, sidecar: Sidecar, name: str, capability: str) -> None:
         )
 
 
+def check_model(plan: Path, sidecar: Sidecar, name: str) -> None:
+    """Raises ModelError where TensorRT built the plan on another model of GPU than `name`, for that alone.
+
+    TensorRT loads such a plan with a warning that it may be slow or fail.
+    """
+    if sidecar.flavour == TENSORRT and sidecar.gpu not in ("", name) and not sidecar.portable:
+        raise ModelError(
+            f"{plan}: built on a {sidecar.gpu}, for that model of GPU alone; here is a {name}",
+            mend=f"build it anew here: {sidecar.rebuild(plan)}; or, there, with --portable for both; or run it all the "
+            "same with --trust-engine",
+        )
+
+
 def _parsed(path: Path, raw: bytes) -> Sidecar:
     """Every field there and of its type: the file may come from anywhere."""
     mend = "build the plan anew: lgnet build-engine WEIGHTS"
@@ -216,6 +231,8 @@ def _fits(name: str, value: object) -> bool:
         return isinstance(value, list) and all(map(_is_text, value))
     if name == "tensors":
         return isinstance(value, dict) and all(map(_is_text, [*value, *value.values()]))
+    if name == "portable":
+        return isinstance(value, bool)
     if name == "attention":
         return value in get_args(Form)
     if name == "precision":

@@ -49,6 +49,7 @@ class Engine(Protocol):
 
         Raises:
             EngineError: this batch cannot be computed (out of memory, say); the engine stays usable.
+            DeviceLost: the GPU failed, and no later batch can be computed.
         """
         ...
 

@@ -3,7 +3,6 @@
 import ctypes
 import importlib
 import importlib.util
-import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +15,7 @@ from lgnet_cli.errors import MissingBackend, ModelError, UsageError
 from lgnet_cli.weights import DEFAULT_GRAPH, DEFAULT_WEIGHTS
 from lgnet_cli.weights.header import read_header, sha256
 
+from .kept import cache_folder as cache_folder
 from .protocol import Engine
 
 
@@ -200,13 +200,6 @@ def _built_once(name: str, weights: Path | None) -> Path:
             mend="install it with: pip install 'lgnet[torch]'  (or build elsewhere, and give it with --engine)",
         )
     return built_once(name, weights or DEFAULT_WEIGHTS, cache_folder(), this_machine())
-
-
-def cache_folder() -> Path:
-    """$XDG_CACHE_HOME/lgnet, or ~/.cache/lgnet; made if it is not there."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lgnet"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def cuda_devices() -> int:

@@ -6,25 +6,27 @@ other copies in or out. Beside PyTorch in one process it shares the device's pri
 
 import hashlib
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
-from lgnet_cli.errors import EngineError, LgnetError, MissingBackend, ModelError
-from lgnet_cli.spec import FILLED, IMAGE, MASK
+from lgnet_cli.errors import DeviceLost, EngineError, LgnetError, MissingBackend, ModelError
 
 from . import tensorrt_api as api
-from .libraries import TENSORRT_RTX, CudaContext, CudaDevice, Driver, TensorRT
+from .libraries import TENSORRT_RTX, Driver, TensorRT
 from .machine import Machine
-from .nvidia.lane import MAIN, Batch, Lane
-from .nvidia.profile import LANES, Profile
-from .nvidia.rtx import Kernels, cache_file, check_valid
-from .nvidia.start import new_runtime
+from .nvidia.device import Gpu, gpu_of
+from .nvidia.lane import Batch, Lane
+from .nvidia.profile import LANES
+from .nvidia.rtx import Kernels, cache_file
+from .nvidia.start import deserialised, profile_of
 from .plan import (
     Sidecar,
     check_gpu,
+    check_model,
     check_precision,
     check_version,
     read_checked,
@@ -32,7 +34,7 @@ from .plan import (
     sidecar_of,
 )
 from .protocol import EngineInfo, Pixels
-from .tensorrt_log import NOTHING, log_of
+from .tensorrt_log import Words, log_of
 
 
 def open_plan(
@@ -66,12 +68,34 @@ def open_plan(
     driver = machine.driver()
     if sidecar:
         check_gpu(plan, sidecar, machine.gpu.name, machine.gpu.capability)
+        if not trust:
+            check_model(plan, sidecar, machine.gpu.name)
     flavour = sidecar.flavour if sidecar else flavour
     kept = None
     if cache and flavour == TENSORRT_RTX:
         digest = sidecar.plan_sha256 if sidecar else hashlib.sha256(data).hexdigest()
         kept = cache_file(cache, digest, machine.gpu.name, trt.__version__)
     return TensorRtEngine(plan, data, sidecar, trt, driver, flavour, kept)
+
+
+class Held:
+    """What an engine has on a GPU."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self.gpu = gpu
+        self.engine: api.ICudaEngine | None = None
+        self.kernels: Kernels | None = None
+        self.lanes: list[Lane] = []
+
+    def free(self) -> None:
+        """Give it all back. A device that failed takes nothing back: then it goes with the process."""
+        with suppress(Exception), self.gpu.current():
+            if self.kernels and self.lanes:
+                self.kernels.keep()
+            while self.lanes:
+                self.lanes.pop().free()
+            self.kernels = self.engine = None
+        self.lanes.clear()
 
 
 class OnItsWay:
@@ -95,28 +119,23 @@ class TensorRtEngine:
 
         Raises ModelError: TensorRT or CUDA refuses it, or it is no plan of lgnet's.
         """
-        self._driver = driver
+        gpu, words = gpu_of(driver), log_of(trt).words
         self._lock = threading.RLock()
-        self._lanes: list[Lane] = []
         self._turn = 0  # whose it is among the lanes
-        self._kernels: Kernels | None = None
-        device, context = _context(driver)
-        self._context: CudaContext | None = context
+        self._held = Held(gpu)
+        self._free = weakref.finalize(self, self._held.free)  # also where nobody closes this
         try:
-            with self._current():
-                self._engine: api.ICudaEngine | None = None
-                self._engine, beware = _deserialised(plan, data, trt, flavour)
-                self._profile = _profile(plan, self._engine, trt)
-                self._kernels = Kernels(trt, self._engine, kept) if flavour == TENSORRT_RTX else None
-                config = self._kernels.config if self._kernels else None
-                for _ in range(LANES):  # one after the other: what is there is freed if the next finds no memory
-                    self._lanes.append(Lane(plan, self._engine, self._profile, driver, log_of(trt).words, config))
+            with gpu.current():
+                self._held.engine, beware = deserialised(plan, data, trt, flavour)
+                self._profile = profile_of(plan, self._held.engine, trt)
+                self._held.kernels = Kernels(trt, self._held.engine, kept) if flavour == TENSORRT_RTX else None
+                beware = "; ".join(filter(None, (beware, self._open_lanes(plan, driver, words))))
         except BaseException:
             self.close()
             raise
         self.info = EngineInfo(
             backend=flavour,
-            device=device.name(),
+            device=gpu.name,
             precision=sidecar.precision if sidecar else "of unknown precision",
             sizes=self._profile.sizes,
             max_pixels=self._profile.side[2] ** 2,
@@ -151,44 +170,50 @@ class TensorRtEngine:
         """By the lanes in turn. A lane's results are taken when it is needed again, so that it is never waited for
         while the other has nothing to do."""
         with self._lock:
-            if self._context is None:
+            if not self._held.lanes:
                 raise EngineError("this engine is closed")
             self._profile.check_shape(*masks[0].shape)
-            lane, self._turn = self._lanes[self._turn % LANES], self._turn + 1
-            with self._current(), self._failing(lane):
+            lane = self._held.lanes[self._turn % len(self._held.lanes)]
+            self._turn += 1
+            with self._held.gpu.current(), self._failing(lane):
                 lane.collect()
                 return OnItsWay(self, lane, lane.launch(images, masks, result))
 
     def finish(self, lane: Lane, batch: Batch) -> Pixels:
         """Wait for a batch of `start`. Raises EngineError: it failed, or was given up with one that did."""
         with self._lock:
-            if batch.result is None and not batch.lost and self._context is not None:
-                with self._current(), self._failing(lane):
+            if batch.result is None and not batch.lost and self._held.lanes:
+                with self._held.gpu.current(), self._failing(lane):
                     lane.collect()
             if batch.result is None:
                 raise EngineError(batch.lost or "this engine is closed")
             return batch.result
 
     def close(self) -> None:
-        """On the thread that opened it: pycuda lets a context go on no other."""
+        """From any thread."""
         with self._lock:
-            if self._context is None:
-                return
-            with self._current():
-                if self._kernels and self._lanes:
-                    self._kernels.keep()
-                for lane in self._lanes:
-                    lane.free()
-                self._lanes.clear()
-                self._kernels = self._engine = None
-            self._context.detach()
-            self._context = None
+            self._free()
+
+    def _open_lanes(self, plan: Path, driver: Driver, words: Words) -> str:
+        """As many as there is memory for; says what speaks against it where that is one alone."""
+        held = self._held
+        assert held.engine
+        for number in range(LANES):
+            try:
+                held.lanes.append(
+                    Lane(plan, held.engine, self._profile, driver, words, held.kernels.config if held.kernels else None)
+                )
+            except ModelError as error:  # of memory
+                if number == 0:
+                    raise
+                return f"there is memory for one stream alone, which is slower ({error.args[0]})"
+        return ""
 
     def _give_up(self, why: str) -> None:
-        if self._context is None:
+        if not self._held.lanes:
             return
-        with self._current():
-            for lane in self._lanes:
+        with self._held.gpu.current():
+            for lane in self._held.lanes:
                 lane.abandon(why)
 
     @contextmanager
@@ -197,59 +222,13 @@ class TensorRtEngine:
         try:
             yield
         except BaseException as error:
-            lane.abandon(f"CUDA failed: {error}")
+            what = "TensorRT" if isinstance(error, RuntimeError) else "CUDA"  # whose classes are not there without it
+            if not lane.abandon(f"{what} failed: {error}"):
+                raise DeviceLost(
+                    f"the GPU gives no more results: {error}",
+                    mend="what is done stays done: run the same command again, which goes on with the rest; if it "
+                    "happens again: nvidia-smi -q, and `lgnet doctor --gpu-check`",
+                ) from error
             if isinstance(error, LgnetError) or not isinstance(error, Exception):
                 raise
-            raise EngineError(f"CUDA failed: {error}") from error  # pycuda's error classes are not there without it
-
-    @contextmanager
-    def _current(self) -> Iterator[None]:
-        """The device's context on this thread, and off it again: contexts belong to threads."""
-        assert self._context is not None
-        self._context.push()
-        try:
-            yield
-        finally:
-            self._context.pop()
-
-
-def _context(driver: Driver) -> tuple[CudaDevice, CudaContext]:
-    """The first GPU and its context. Raises MissingBackend where it gives none."""
-    try:
-        device = driver.Device(0)
-        return device, device.retain_primary_context()
-    except Exception as error:  # of pycuda
-        raise MissingBackend(
-            f"the GPU gives no context: {error}",
-            mend="another program may hold it or its memory: check with nvidia-smi",
-        ) from error
-
-
-def _deserialised(plan: Path, data: bytes, trt: TensorRT, flavour: str) -> tuple[api.ICudaEngine, str]:
-    """The plan's engine, and what is said against it though it loads.
-
-    Code of the plan's own stays forbidden: `engine_host_code_allowed` is never set.
-    """
-    log = log_of(trt)
-    log.words.clear()
-    runtime = new_runtime(trt, log)
-    beware = check_valid(plan, data, trt, runtime) if flavour == TENSORRT_RTX else ""
-    engine = runtime.deserialize_cuda_engine(data)
-    if engine is None:
-        raise ModelError(
-            f"{plan}: TensorRT {trt.__version__} refuses it: {log.words.last()}",
-            mend=f"build it anew on this machine: lgnet build-engine WEIGHTS -o {plan}",
-        )
-    said = [] if log.words.last() == NOTHING else [f"TensorRT said while loading it: {log.words.last()}"]
-    return engine, "; ".join(filter(None, [beware, *said]))
-
-
-def _profile(plan: Path, engine: api.ICudaEngine, trt: TensorRT) -> Profile:
-    """What the engine itself says it takes. Raises ModelError where it is not between 8-bit images."""
-    names = {engine.get_tensor_name(i) for i in range(engine.num_io_tensors)}
-    inputs = {name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT}
-    eight_bit = all(engine.get_tensor_dtype(name) == trt.DataType.UINT8 for name in names)
-    if (names, inputs) != ({IMAGE, MASK, FILLED}, {IMAGE, MASK}) or not eight_bit:
-        raise ModelError(f"{plan}: a plan, but not one of lgnet's", mend="make one with: lgnet build-engine")
-    least, best, most = (tuple(shape) for shape in engine.get_tensor_profile_shape(IMAGE, MAIN))
-    return Profile((least[0], best[0], most[0]), (least[1], best[1], most[1]))
+            raise EngineError(f"{what} failed: {error}") from error

@@ -97,6 +97,7 @@ class ITimingCache(Protocol):
 
 class IBuilderConfig(Protocol):
     builder_optimization_level: int
+    hardware_compatibility_level: Any
     progress_monitor: Any
 
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int: ...

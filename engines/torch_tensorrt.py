@@ -6,6 +6,8 @@ the signatures of the real package, and run this file's own steps with a stand-i
 """
 
 import importlib
+import importlib.metadata
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ from .protocol import EngineInfo, Pixels
 ENGINE = "TorchTensorRTModule"
 """The class of a compiled part."""
 
+TIMING = "torch-tensorrt-timing.bin"
+
 IN_PYTORCH = "_run_on_gpu"
 """In the name of a part that it does not compile."""
 
@@ -44,9 +48,11 @@ def load_torch_tensorrt() -> Any:
 
 
 def compile_program(
-    torchtrt: Any, model: LGNet, order: Order, path: Path, *, device: str = "cuda"
+    torchtrt: Any, model: LGNet, order: Order, path: Path, cache: Path, *, device: str = "cuda"
 ) -> tuple[Count, int]:
     """Compile `model` and save it to `path`; gives the count of its types, and how many parts stay in PyTorch.
+
+    `cache` is the folder in which its timings are kept for the next build.
 
     Raises ModelError: what was given to the compiler is not of the precision asked for, or it cannot compile it.
     """
@@ -59,8 +65,12 @@ def compile_program(
     check_count(path, count, order.precision)
     inputs = [_input(torchtrt, name, order.profile) for name in (IMAGE, MASK)]
     try:
-        compiled = _compiled(torchtrt, program, order, inputs)
-        torchtrt.save(compiled, str(path), output_format="exported_program", arg_inputs=inputs)
+        compiled = _compiled(torchtrt, program, order, inputs, cache)
+        example, dynamic = _example(order.profile, device), _dynamic(order.profile)
+        torchtrt.save(
+            compiled, str(path), output_format="exported_program", arg_inputs=list(example), dynamic_shapes=dynamic,
+            retrace=True,
+        )  # fmt: skip
     except Exception as error:  # of PyTorch, of Torch-TensorRT or of TensorRT
         raise ModelError(
             f"{path.name}: torch-tensorrt cannot compile it: {str(error).partition(chr(10))[0]}",
@@ -71,7 +81,16 @@ def compile_program(
     return count, sum(IN_PYTORCH in name for name, _ in compiled.named_children())
 
 
-def _compiled(torchtrt: Any, program: Any, order: Order, inputs: list[Any]) -> Any:
+def versions(torchtrt: Any) -> str:
+    """All whose change makes a program another: its pins let TensorRT and PyTorch move under it."""
+    tensorrt = ""
+    for package in ("tensorrt-cu13", "tensorrt-cu12", "tensorrt"):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            tensorrt = tensorrt or f", tensorrt {importlib.metadata.version(package)}"
+    return f"{torchtrt.__version__}, torch {torch.__version__}{tensorrt}"
+
+
+def _compiled(torchtrt: Any, program: Any, order: Order, inputs: list[Any], cache: Path) -> Any:
     return torchtrt.dynamo.compile(
         program,
         arg_inputs=inputs,
@@ -79,6 +98,7 @@ def _compiled(torchtrt: Any, program: Any, order: Order, inputs: list[Any]) -> A
         workspace_size=int((order.workspace or 0) * 2**30),  # 0: the compiler's own choice
         optimization_level=order.level,
         immutable_weights=True,
+        timing_cache_path=str(cache / TIMING),  # else in /tmp, where any user of the machine could have put it
     )
 
 
@@ -99,7 +119,7 @@ class TorchTensorRtEngine:
         check_precision(path, sidecar)
         if not trust:
             check_file(path, sidecar)
-        check_version(path, sidecar, torchtrt.__version__)
+        check_version(path, sidecar, versions(torchtrt))
         if not machine.gpu:
             raise MissingBackend(f"{path}: there is no GPU here to run it on", mend="see: lgnet doctor")
         check_gpu(path, sidecar, machine.gpu.name, machine.gpu.capability)

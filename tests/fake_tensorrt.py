@@ -35,8 +35,9 @@ class CudaError(Exception):
 
 
 class Stream:
-    def __init__(self, driver: "FakeDriver") -> None:
+    def __init__(self, driver: "FakeDriver", flags: int = 0) -> None:
         driver.need_context()
+        assert flags == 1, "a stream that waits for others' work on the default stream"
         self.handle = len(driver.streams) + 1  # 0 is the default stream
         self.queue: list[Callable[[], None]] = []
         self.driver = driver
@@ -50,6 +51,8 @@ class Stream:
     def synchronize(self) -> "Stream":
         self.driver.need_context()
         self.driver.events.append(("synchronize", self.handle))
+        if self.driver.dead:
+            raise CudaError("cuStreamSynchronize failed: an illegal memory access was encountered")
         while self.queue:
             self.queue.pop(0)()
         return self
@@ -83,6 +86,19 @@ class Allocation:
         del self.driver.memory[self.address]
 
 
+class HostMemory:
+    """Page-locked: the base of the array that shows it."""
+
+    def __init__(self, driver: "FakeDriver", array: Pixels) -> None:
+        self.driver, self.array = driver, array
+        self.__array_interface__ = array.__array_interface__
+        driver.pinned += 1
+
+    def free(self) -> None:
+        self.driver.need_context()
+        self.driver.pinned -= 1
+
+
 class Device:
     def __init__(self, driver: "FakeDriver") -> None:
         self.driver = driver
@@ -94,6 +110,7 @@ class Device:
         return 8, 9
 
     def retain_primary_context(self) -> Context:
+        self.driver.retained += 1
         return Context(self.driver)
 
 
@@ -106,6 +123,9 @@ class FakeDriver:
         self.events: list[tuple[str, int]] = []
         self.fails: set[str] = set()
         self.detached = False
+        self.retained = 0
+        self.pinned = 0  # page-locked allocations
+        self.dead = False  # after an error that a context does not survive
         self.allocations = 1000  # that there is memory for
         self._local = threading.local()
 
@@ -127,12 +147,12 @@ class FakeDriver:
             raise CudaError("cuDevicePrimaryCtxRetain failed: exclusive-thread device already in use")
         return Device(self)
 
-    def Stream(self) -> Stream:  # noqa: N802
-        return Stream(self)
+    def Stream(self, flags: int = 0) -> Stream:  # noqa: N802
+        return Stream(self, flags)
 
     def pagelocked_empty(self, shape: tuple[int, ...], dtype: type[np.uint8]) -> Pixels:
         self.need_context()
-        return np.full(shape, POISON, dtype)
+        return np.asarray(HostMemory(self, np.full(shape, POISON, dtype)))
 
     def mem_alloc(self, bytes: int) -> Allocation:
         self.need_context()
@@ -218,6 +238,7 @@ class Config:
         self.profiles: list[dict[str, Any]] = []
         self.builder_optimization_level = 3
         self.progress_monitor: Any = None
+        self.hardware_compatibility_level = "NONE"
         self.pools: dict[str, int] = {}
         self.cache = b""
         self.capabilities: list[str] = []
@@ -335,6 +356,8 @@ class ExecutionContext:
         return "set_tensor_address" not in self.trt.fails
 
     def infer_shapes(self) -> list[str]:
+        if "infer_shapes raises" in self.trt.fails:
+            raise RuntimeError("infer_shapes failed")
         return ["image"] if "infer_shapes" in self.trt.fails else []
 
     def execute_async_v3(self, stream_handle: int) -> bool:
@@ -453,6 +476,7 @@ class FakeTensorRT:
     ILogger, IProgressMonitor = ILogger, IProgressMonitor
     LayerType = Enumeration("CONVOLUTION", "DECONVOLUTION")
     MemoryPoolType = Enumeration("WORKSPACE")
+    HardwareCompatibilityLevel = Enumeration("NONE", "AMPERE_PLUS", "SAME_COMPUTE_CAPABILITY")
     NetworkDefinitionCreationFlag = Flags
     EngineValidity = Enumeration("VALID", "SUBOPTIMAL", "INVALID")
     DynamicShapesKernelSpecializationStrategy = Enumeration("LAZY", "EAGER", "NONE")
@@ -516,8 +540,8 @@ def fake_machine(trt: FakeTensorRT | None = None, *, gpu: bool = True, missing: 
         return used
 
     def driver() -> Any:
-        if "pycuda" in missing:
-            raise MissingBackend("running a plan takes pycuda", mend="install it")
+        if "driver" in missing:
+            raise MissingBackend("no NVIDIA driver is here", mend="install it")
         used.driver.init()
         return used.driver
 

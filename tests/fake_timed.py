@@ -10,8 +10,8 @@ from fake_tensorrt import FakeDriver, Stream
 
 
 class TimedStream(Stream):
-    def __init__(self, driver: "TimedDriver") -> None:
-        super().__init__(driver)
+    def __init__(self, driver: "TimedDriver", flags: int) -> None:
+        super().__init__(driver, flags)
         self.timed = driver
         self.given: queue.Queue[tuple[str, Callable[[], None]]] = queue.Queue()
         threading.Thread(target=self._work, daemon=True).start()
@@ -45,8 +45,8 @@ class TimedDriver(FakeDriver):
         self.engines = {what: threading.Lock() for what in seconds}
         self.spans: dict[str, list[tuple[float, float]]] = {what: [] for what in seconds}
 
-    def Stream(self) -> TimedStream:  # noqa: N802
-        return TimedStream(self)
+    def Stream(self, flags: int = 0) -> TimedStream:  # noqa: N802
+        return TimedStream(self, flags)
 
     def busy(self) -> float:
         """The share of the time from the first kernel's start to the last one's end in which one ran."""

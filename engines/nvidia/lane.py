@@ -1,19 +1,22 @@
 """One stream of a plan, with its buffers and execution context: a batch goes in, and comes out some time later."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from lgnet_cli.engines import tensorrt_api as api
-from lgnet_cli.engines.libraries import CudaMemory, Driver
+from lgnet_cli.engines.libraries import CudaMemory, Driver, HostAllocation
 from lgnet_cli.engines.protocol import Pixels
 from lgnet_cli.engines.tensorrt_log import Words
 from lgnet_cli.errors import EngineError, ModelError
 from lgnet_cli.spec import FILLED, IMAGE, MASK
 
 from .profile import MAX_BUFFERS, Profile
+
+NON_BLOCKING = 1
+"""CU_STREAM_NON_BLOCKING: it waits for nothing that others, PyTorch say, do on the default stream."""
 
 MAIN, SINGLE = 0, 1
 """A plan's profiles: of its batches; and, where it has one, of single images."""
@@ -51,20 +54,21 @@ class Lane:
         self._shape: tuple[int, ...] = ()  # that the context is set to
         self._chosen = MAIN  # profile, likewise
         self._device: dict[str, CudaMemory] = {}
+        self._host: dict[str, Pixels] = {}
         pixels = profile.batch[2] * profile.side[2] ** 2
         sizes = {IMAGE: 3 * pixels, MASK: pixels, FILLED: 3 * pixels}
         smaller = "build it with a smaller --batch or --size, or free the GPU's memory: nvidia-smi"
         try:
-            self._stream = driver.Stream()
+            self._stream = driver.Stream(NON_BLOCKING)
             context = engine.create_execution_context(config) if config else engine.create_execution_context()
-            self._host = {name: driver.pagelocked_empty((size,), np.uint8) for name, size in sizes.items()}
             for name, size in sizes.items():
+                self._host[name] = driver.pagelocked_empty((size,), np.uint8)
                 self._device[name] = driver.mem_alloc(size)
         except Exception as error:  # of pycuda
-            self._free_device()
+            self._give_back()
             raise ModelError(f"{plan}: no memory for its buffers: {error}", mend=smaller) from error
         if context is None:
-            self._free_device()
+            self._give_back()
             raise ModelError(f"{plan}: no memory for its execution: {words.last()}", mend=smaller)
         self._context = context
 
@@ -99,17 +103,26 @@ class Lane:
         result[:] = filled
         batch.result, batch.lost = result, ""
 
-    def abandon(self, why: str) -> None:
-        """Wait for whatever is on its way, and forget it."""
+    def abandon(self, why: str) -> bool:
+        """Wait for whatever is on its way, and forget it; whether the device still answers.
+
+        After an illegal address, a failed launch or a memory error the whole context is dead, and every later call
+        fails with the same error.
+        """
         if self._pending:
             self._pending[0].lost = why
         self._pending, self._shape = None, ()
-        with suppress(Exception):  # a device that failed fails here again
+        try:
             self._stream.synchronize()
+        except Exception:  # of pycuda
+            return False
+        return True
 
     def free(self) -> None:
-        self._free_device()
-        del self._host, self._device, self._context, self._stream  # the rest goes with its last reference
+        """Give all back that it has. What a batch on its way would still write goes nowhere."""
+        self.abandon("this engine is closed")
+        del self._context
+        self._give_back()
 
     def _set_shape(self, count: int, height: int, width: int) -> None:
         """Tell the context what comes, where it is not what came before: the addresses are always the same."""
@@ -133,6 +146,12 @@ class Lane:
         if not worked:
             raise EngineError(f"TensorRT: {what}: {self._words.last()}")
 
-    def _free_device(self) -> None:
+    def _give_back(self) -> None:
+        """All but the execution context. The stream goes with its last reference, which is not to be an error's."""
+        self.__dict__.pop("_stream", None)
         for memory in self._device.values():
             memory.free()
+        for array in self._host.values():
+            cast(HostAllocation, array.base).free()
+        self._device.clear()
+        self._host.clear()

@@ -56,18 +56,25 @@ def build_engine(
         bool | None, typer.Option("--verify/--no-verify", help="Hold it against the FP32 model before it is written.")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Write an engine that failed the verification.")] = False,
+    portable: Annotated[
+        bool, typer.Option("--portable", help="TensorRT: for all GPUs of this compute capability, if slower.")
+    ] = False,
+    device: Annotated[int | None, typer.Option(min=0, help="Which GPU, as nvidia-smi counts; the first.")] = None,
     verbose: Verbose = False,
 ) -> None:
     """Turn a model into an engine for NVIDIA GPUs; without a GPU here, ahead of time, by TensorRT-RTX."""
     from lgnet_cli.weights.commands import need_torch
 
     need_torch()
+    from lgnet_cli.device import use_device
     from lgnet_cli.engines.build_job import BuildJob, build
+
+    use_device(device)
 
     build(
         BuildJob(
             weights, "fp16" if fp16 else "fp32", backend.value if backend else None, out, batch, size, sm, workspace,
-            optimization_level, timing_cache, verify, keep, attention.value if attention else None,
+            optimization_level, timing_cache, verify, keep, attention.value if attention else None, portable,
         )
     )  # fmt: skip
 
@@ -79,15 +86,18 @@ def doctor(
     weights: Annotated[Path | None, typer.Option(help="For --gpu-check; the model that ships if left out.")] = None,
     backend: Annotated[GpuBackend | None, typer.Option(help="For --gpu-check; as for build-engine.")] = None,
     report: Annotated[Path, typer.Option("-o", "--out", help="The report of --gpu-check.")] = Path("lgnet-gpu.json"),
+    device: Annotated[int | None, typer.Option(min=0, help="Which GPU, as nvidia-smi counts; the first.")] = None,
     verbose: Verbose = False,
 ) -> None:
     """What this machine has for lgnet's back ends, what is missing, and the command that installs it."""
     from rich.console import Console
 
+    from lgnet_cli.device import use_device
     from lgnet_cli.engines import doctor
     from lgnet_cli.engines.machine import this_machine
     from lgnet_cli.weights.commands import need_torch
 
+    use_device(device)
     machine, console = this_machine(), Console(highlight=False, soft_wrap=True)
     doctor.show(doctor.inventory(machine), console)
     if gpu_check:

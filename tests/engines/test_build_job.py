@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from fake_tensorrt import FakeDriver, FakeTensorRT, fake_machine
+from fake_tensorrt import Enumeration, FakeDriver, FakeTensorRT, fake_machine
 from onnx import TensorProto, helper
 from rich.console import Console
 
@@ -90,7 +90,6 @@ def test_on_a_gpu_tensorrt_builds_verifies_and_writes(
     assert (sidecar.weights, sidecar.weights_sha256) == ("tiny.onnx", "ab" * 32)
     # the sixteen crops at each batch of the profile, and nine together, through the plan itself
     assert [b[0] for b in trt.batches] == [1] * 16 + [2] * 8 + [4] * 4 + [4, 4, 1]
-    trt.driver.detached = False
     engine = open_plan(out, fake_machine(trt))
     assert engine.info.weights_sha256 == "ab" * 32
     images, masks = crops()
@@ -107,7 +106,6 @@ def test_a_wrong_engine_is_not_written_unless_it_is_to_be_kept(
         run_build(BuildJob(tiny, out=out), fake_machine(trt), said[0])
     assert out.read_text() == "an older one"
     assert not sidecar_of(out).exists()
-    trt.driver.detached = False
     run_build(BuildJob(tiny, out=out, keep=True), fake_machine(trt), said[0])
     assert "kept all the same" in said[1].getvalue()
     assert read_sidecar(out).plan_bytes == out.stat().st_size
@@ -285,18 +283,16 @@ def test_gpu_check_writes_a_report_also_when_it_fails(
     assert found["machine"]["GPU"] == "Fake GPU, compute capability 8.9, 24 GiB"
     assert "error" not in found
     trt.fails.add("wrong")
-    trt.driver.detached = False
     with pytest.raises(ModelError, match="differs from the model"):
         gpu_check(fake_machine(trt), tiny, None, report, said[0], runs=2)
     assert "differs from the model" in json.loads(report.read_text())["error"]
-    trt.driver.detached = False
     trt.driver.fails.add("memcpy_dtoh_async")
     with pytest.raises(EngineError):
         gpu_check(fake_machine(trt), tiny, None, report, said[0], runs=2)
     assert "illegal memory access" in json.loads(report.read_text())["error"]
     trt.config = None
-    with pytest.raises(MissingBackend, match="pycuda"):
-        gpu_check(fake_machine(trt, missing=("pycuda",)), tiny, None, report, said[0], runs=2)
+    with pytest.raises(MissingBackend, match="no NVIDIA driver"):
+        gpu_check(fake_machine(trt, missing=("driver",)), tiny, None, report, said[0], runs=2)
     assert trt.config is None  # nothing was built for it
     with pytest.raises(MissingBackend, match="no GPU here"):
         gpu_check(fake_machine(gpu=False), tiny, None, report, said[0], runs=2)
@@ -404,6 +400,24 @@ def test_what_does_not_fit_the_gpu_is_said_before_it_is_built(
             run_build(job, machine, said[0])
     assert trt.config is None
     run_build(replace(job, capabilities="80,89", verify=False), machine, said[0])  # for others' GPUs too
+
+
+def test_a_portable_plan_is_built_for_all_gpus_of_its_capability(
+    tiny: Path, trt: FakeTensorRT, said: Said, tmp_path: Path
+) -> None:
+    out = tmp_path / "t.plan"
+    run_build(BuildJob(tiny, out=out, portable=True), fake_machine(trt), said[0])
+    assert trt.config is not None
+    assert trt.config.hardware_compatibility_level == "SAME_COMPUTE_CAPABILITY"
+    assert read_sidecar(out).portable
+    assert " --portable " in read_sidecar(out).rebuild(out)
+    run_build(BuildJob(tiny, out=out), fake_machine(trt), said[0])
+    assert (trt.config.hardware_compatibility_level, read_sidecar(out).portable) == ("NONE", False)
+    trt.HardwareCompatibilityLevel = Enumeration("NONE", "AMPERE_PLUS")  # as TensorRT 10.0 has it
+    with pytest.raises(UsageError, match=r"--portable: TensorRT 99\.1 builds for one model of GPU alone"):
+        run_build(BuildJob(tiny, out=out, portable=True), fake_machine(trt), said[0])
+    with pytest.raises(UsageError, match="--portable: means nothing to --backend tensorrt-rtx"):
+        run_build(BuildJob(tiny, out=out, portable=True, backend="tensorrt-rtx"), fake_machine(trt), said[0])
 
 
 def test_a_gpu_without_a_fused_kernel_gets_products_and_is_told(trt: FakeTensorRT, said: Said, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from lgnet_cli.engines.cache import built_once
 from lgnet_cli.engines.doctor import gpu_check
 from lgnet_cli.engines.libraries import (
     CAPABILITIES,
-    PYCUDA,
     TENSORRT,
     TENSORRT_RTX,
     TORCH_TENSORRT,
@@ -43,7 +42,7 @@ WAYS = [
         ),
     )
     for name, needs in (
-        (TENSORRT, (TENSORRT, PYCUDA)), (TENSORRT_RTX, (TENSORRT_RTX, PYCUDA)), (TORCH_TENSORRT, (TORCH_TENSORRT,)),
+        (TENSORRT, (TENSORRT,)), (TENSORRT_RTX, (TENSORRT_RTX,)), (TORCH_TENSORRT, (TORCH_TENSORRT,)),
     )
 ]  # fmt: skip
 

@@ -29,7 +29,8 @@ def opened(folder: Path, trt: FakeTensorRT, *, batch: int = BATCH, singles: bool
     data = plan_bytes(shapes, *([[[1, 256, 256, 3]] * 3] if singles else []))
     sidecar = Sidecar(
         plan_sha256=sha256(data).hexdigest(), plan_bytes=len(data), flavour="tensorrt", version="99.1", platform=here(),
-        compute_capabilities=["8.9"], gpu="Fake GPU", cuda="13.0", batch=[1, batch, batch], side=[256] * 3,
+        compute_capabilities=["8.9"], gpu="Fake GPU", cuda="13.0", portable=False,
+        batch=[1, batch, batch], side=[256] * 3,
         tensors={}, precision="fp16", half_tensors=187, float_tensors=56, attention="fused", fused_kernels=18,
         onnx_sha256="0" * 64, weights="w.safetensors", weights_sha256="1" * 64, lgnet="0.1",
     )  # fmt: skip

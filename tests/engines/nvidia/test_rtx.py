@@ -17,12 +17,12 @@ def opened(folder: Path, trt: FakeTensorRT, *, flavour: str = "tensorrt-rtx", ca
     data = plan_bytes([[n, 256, 256, 3] for n in (1, 4, 4)])
     sidecar = Sidecar(
         plan_sha256=sha256(data).hexdigest(), plan_bytes=len(data), flavour=flavour, version="99.1", platform=here(),
-        compute_capabilities=["8.9"], gpu="Fake GPU", cuda="13.0", batch=[1, 4, 4], side=[256] * 3,
+        compute_capabilities=["8.9"], gpu="Fake GPU", cuda="13.0", portable=False,
+        batch=[1, 4, 4], side=[256] * 3,
         tensors={}, precision="fp16", half_tensors=187, float_tensors=56, attention="fused", fused_kernels=18,
         onnx_sha256="0" * 64, weights="w.safetensors", weights_sha256="1" * 64, lgnet="0.1",
     )  # fmt: skip
     write_plan(folder / "x.plan", data, sidecar)
-    trt.driver.detached = False
     return open_plan(folder / "x.plan", fake_machine(trt), cache=folder if cache else None)
 
 
@@ -77,7 +77,7 @@ def test_a_folder_that_cannot_be_written_to_costs_time_alone(trt: FakeTensorRT, 
         path.unlink()
     tmp_path.rmdir()
     engine.close()
-    assert trt.driver.detached
+    assert (trt.driver.pinned, trt.driver.stack()) == (0, [])
     tmp_path.mkdir()
     opened(tmp_path, trt, cache=False).close()
     assert list(tmp_path.glob("*.kernels")) == []
