@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .atomic import remove_leftovers
 from .engines.select import ON_CPU, choose, open_engine
-from .errors import FileError, Interrupted, MissingBackend, NothingToDo, UsageError
+from .errors import DeviceLost, FileError, Interrupted, MissingBackend, NothingToDo, UsageError
 from .escape import printable as _printable
 from .imaging.formats import SUFFIXES
 from .imaging.masks import MaskOptions
@@ -158,6 +158,9 @@ def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, 
     except KeyboardInterrupt:
         _sum_up(summary, job, console)
         raise Interrupted(INTERRUPTED) from None
+    except DeviceLost:
+        _sum_up(summary, job, console)
+        raise
     finally:
         report.close()
     _sum_up(summary, job, console)

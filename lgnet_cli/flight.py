@@ -6,6 +6,7 @@ from collections import deque
 import numpy as np
 
 from .engines.protocol import Ahead, Engine, Pending
+from .errors import DeviceLost
 from .stages import Work, record_failure
 
 IN_FLIGHT = 2
@@ -30,6 +31,8 @@ class Flight:
         started = time.perf_counter()
         try:
             pending = self._engine.start(*_inputs(crops))
+        except DeviceLost:
+            raise
         except Exception:  # as in `fill`, which tries it once more, and then in halves
             fill(self._engine, crops)
             return
@@ -46,6 +49,8 @@ class Flight:
         started = time.perf_counter()
         try:
             results = pending.result()
+        except DeviceLost:
+            raise
         except Exception:
             fill(self._engine, crops)
             return
@@ -53,11 +58,16 @@ class Flight:
 
 
 def fill(engine: Engine, crops: Crops) -> None:
-    """One call of the engine; a batch that fails is halved and tried again, down to the crop that fails alone."""
+    """One call of the engine; a batch that fails is halved and tried again, down to the crop that fails alone.
+
+    Raises DeviceLost.
+    """
     started = time.perf_counter()
     try:
         images, masks = (np.stack(arrays) if len(crops) > 1 else arrays[0][None] for arrays in _inputs(crops))
         results = engine.fill(images, masks)
+    except DeviceLost:  # no later batch could be filled
+        raise
     except Exception as error:  # its own EngineError, MemoryError, or a bug, which need not end the batch either
         if len(crops) == 1:
             record_failure(crops[0][0], error)

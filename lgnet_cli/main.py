@@ -126,6 +126,7 @@ def inpaint(
         str,
         typer.Option(help="auto, onnxruntime, openvino, torch, torch-cuda, tensorrt, tensorrt-rtx or torch-tensorrt."),
     ] = "auto",
+    device: Annotated[int | None, typer.Option(min=0, help="Which GPU, as nvidia-smi counts; the first.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine; all if left out.")] = None,
     processes: Annotated[
         int | None,
@@ -169,8 +170,10 @@ def inpaint(
     # Until there is something to end in good order: in the middle of an import, Ctrl-C would end as an ImportError.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from .batch import Job, run_job
+    from .device import use_device
     from .places import place
 
+    use_device(device)
     run_job(
         Job(
             images, place(masks), place(out), weights, engine, trust_engine, backend, threads, processes, batch,

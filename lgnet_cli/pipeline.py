@@ -78,6 +78,7 @@ def run(
 
     Raises:
         KeyboardInterrupt: after the images being written are whole and recorded; those before that stage are dropped.
+        DeviceLost: the engine's GPU failed; what is written is recorded, and the rest left to the next run.
         LgnetError: processes end as soon as they start.
     """
     started = time.perf_counter()
