@@ -83,7 +83,15 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
         "engines.nvidia.forms",
         "engines.windows",
     },
-    "engines.torch": {"model", "weights.header", "engines.protocol", "engines.export", "engines.windows"},
+    "engines.torch": {
+        "model",
+        "weights.header",
+        "engines.nvidia.attention",
+        "engines.protocol",
+        "engines.export",
+        "engines.verify",
+        "engines.windows",
+    },
     "engines.onnxruntime": {"engines.protocol"},
     "engines.openvino": {"engines.protocol"},
     # TensorRT: what is used of it, what loads it, what a plan is
