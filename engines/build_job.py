@@ -228,10 +228,15 @@ def _default_capabilities(attention: Form, backend: str, machine: Machine) -> tu
     here = machine.gpu.capability.replace(".", "") if machine.gpu else ""
     if here in CAPABILITIES:
         return (here,)
-    if machine.gpu:
+    check_target(machine)
+    return tuple(c for c in CAPABILITIES if c != TURING or attention != "float")
+
+
+def check_target(machine: Machine) -> None:
+    """Raises MissingBackend where TensorRT-RTX does not build for the GPU that is here."""
+    if machine.gpu and machine.gpu.capability.replace(".", "") not in CAPABILITIES:
         raise MissingBackend(
             f"TensorRT-RTX does not build for this machine's GPU ({machine.gpu.name}, compute capability "
             f"{machine.gpu.capability})",
             mend=f"use TensorRT itself: {INSTALL[TENSORRT]}; or build for others': --sm {','.join(CAPABILITIES)}",
         )
-    return tuple(c for c in CAPABILITIES if c != TURING or attention != "float")

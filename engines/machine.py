@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from lgnet_cli.errors import MissingBackend
 
@@ -17,8 +18,8 @@ from .libraries import (
     load_tensorrt,
 )
 
-MAJOR, MINOR = 75, 76
-"""CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
+CLOCK, MULTIPROCESSORS, MEMORY_CLOCK, BUS_WIDTH, MAJOR, MINOR = 13, 16, 36, 37, 75, 76
+"""CU_DEVICE_ATTRIBUTE_...: clocks in kHz, the width of the memory's bus in bits, compute capability."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Gpu:
     capability: str  # compute capability, such as "8.9"
     cuda: str  # newest CUDA version that the driver serves, such as "13.0"
     memory: int  # bytes
+    multiprocessors: int = 0
+    clock: float = 0  # Hz, of its multiprocessors at most; 0 where the driver does not say
+    bandwidth: float = 0  # bytes/s of its memory, likewise
 
 
 @dataclass(frozen=True)
@@ -69,18 +73,24 @@ def _gpu() -> Gpu | None:
     except OSError:
         return None
     device, version = ctypes.c_int(), ctypes.c_int()
-    name, memory = ctypes.create_string_buffer(256), ctypes.c_size_t()
-    major, minor = ctypes.c_int(), ctypes.c_int()
+    text, memory = ctypes.create_string_buffer(256), ctypes.c_size_t()
+    said = {attribute: ctypes.c_int() for attribute in (CLOCK, MULTIPROCESSORS, MEMORY_CLOCK, BUS_WIDTH, MAJOR, MINOR)}
     calls: tuple[Callable[[], int], ...] = (
         lambda: driver.cuInit(0),
         lambda: driver.cuDeviceGet(ctypes.byref(device), 0),
         lambda: driver.cuDriverGetVersion(ctypes.byref(version)),
-        lambda: driver.cuDeviceGetName(name, len(name), device),
+        lambda: driver.cuDeviceGetName(text, len(text), device),
         lambda: driver.cuDeviceTotalMem_v2(ctypes.byref(memory), device),
-        lambda: driver.cuDeviceGetAttribute(ctypes.byref(major), MAJOR, device),
-        lambda: driver.cuDeviceGetAttribute(ctypes.byref(minor), MINOR, device),
+        *(partial(driver.cuDeviceGetAttribute, ctypes.byref(said[name]), name, device) for name in (MAJOR, MINOR)),
     )
     if any(call() for call in calls):  # each gives 0 when it worked; the first that did not ends it
         return None
     cuda = f"{version.value // 1000}.{version.value % 1000 // 10}"
-    return Gpu(name.value.decode(errors="replace"), f"{major.value}.{minor.value}", cuda, memory.value)
+    for name in (CLOCK, MULTIPROCESSORS, MEMORY_CLOCK, BUS_WIDTH):  # which stay 0 where the driver does not tell
+        driver.cuDeviceGetAttribute(ctypes.byref(said[name]), name, device)
+    at = {name: value.value for name, value in said.items()}
+    bandwidth = 2 * 1000 * at[MEMORY_CLOCK] * at[BUS_WIDTH] / 8  # twice a clock
+    return Gpu(
+        text.value.decode(errors="replace"), f"{at[MAJOR]}.{at[MINOR]}", cuda, memory.value, at[MULTIPROCESSORS],
+        1000 * at[CLOCK], bandwidth,
+    )  # fmt: skip

@@ -189,6 +189,21 @@ class TensorRtEngine:
                 raise EngineError(batch.lost or "this engine is closed")
             return batch.result
 
+    def device_seconds(self, image: Pixels, mask: Pixels) -> tuple[float, float, float]:
+        """How long the device takes for a batch: to copy it in, to compute it, to copy it out. Raises EngineError."""
+        with self._lock:
+            if not self._held.lanes:
+                raise EngineError("this engine is closed")
+            lane = self._held.lanes[0]
+            with self._held.gpu.current(), self._failing(lane):
+                lane.collect()
+                return lane.seconds(list(image), list(mask))
+
+    def memory(self) -> tuple[int, int]:
+        """Bytes of the device: (free, all)."""
+        with self._held.gpu.current():
+            return self._held.gpu.driver.mem_get_info()
+
     def close(self) -> None:
         """From any thread."""
         with self._lock:

@@ -8,6 +8,7 @@ context to be current on its thread, as CUDA does.
 import enum
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -86,6 +87,20 @@ class Allocation:
         del self.driver.memory[self.address]
 
 
+class Event:
+    """Its clock is the host's, read when the stream reaches it."""
+
+    def __init__(self, driver: "FakeDriver") -> None:
+        driver.need_context()
+        self.when = 0.0
+
+    def record(self, stream: Stream) -> None:
+        stream.give("mark", lambda: setattr(self, "when", time.perf_counter()))
+
+    def time_till(self, event: "Event") -> float:
+        return 1000 * (event.when - self.when)
+
+
 class HostMemory:
     """Page-locked: the base of the array that shows it."""
 
@@ -149,6 +164,13 @@ class FakeDriver:
 
     def Stream(self, flags: int = 0) -> Stream:  # noqa: N802
         return Stream(self, flags)
+
+    def Event(self) -> "Event":  # noqa: N802
+        return Event(self)
+
+    def mem_get_info(self) -> tuple[int, int]:
+        self.need_context()
+        return (24 << 30) - sum(array.size for array in self.memory.values()), 24 << 30
 
     def pagelocked_empty(self, shape: tuple[int, ...], dtype: type[np.uint8]) -> Pixels:
         self.need_context()

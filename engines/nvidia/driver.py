@@ -48,6 +48,14 @@ class Driver:
     def Stream(self, flags: int = 0) -> "DriverStream":  # noqa: N802
         return DriverStream(self, flags)
 
+    def Event(self) -> "DriverEvent":  # noqa: N802
+        return DriverEvent(self)
+
+    def mem_get_info(self) -> tuple[int, int]:
+        free, everything = c.c_size_t(), c.c_size_t()
+        self.call("cuMemGetInfo_v2", c.byref(free), c.byref(everything))
+        return free.value, everything.value
+
     def pagelocked_empty(self, shape: tuple[int], dtype: type[np.uint8]) -> NDArray[np.uint8]:
         """One dimension of bytes; `.base` of the array is its allocation, which `free` gives back."""
         return np.asarray(HostMemory(self, shape[0]))
@@ -115,6 +123,22 @@ class DriverStream:
         if self._stream and not library.cuCtxPushCurrent_v2(self._context):  # no error may leave here
             library.cuStreamDestroy_v2(self._stream)
             library.cuCtxPopCurrent_v2(c.byref(c.c_void_p()))
+
+
+class DriverEvent:
+    """Lives as long as the process: a handful are made, to measure."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver, self._event = driver, c.c_void_p()
+        driver.call("cuEventCreate", c.byref(self._event), 0)
+
+    def record(self, stream: DriverStream) -> None:
+        self._driver.call("cuEventRecord", self._event, c.c_void_p(stream.handle))
+
+    def time_till(self, event: "DriverEvent") -> float:
+        milliseconds = c.c_float()
+        self._driver.call("cuEventElapsedTime", c.byref(milliseconds), self._event, event._event)
+        return milliseconds.value
 
 
 class DeviceMemory:

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 
 from lgnet_cli.engines import tensorrt_api as api
-from lgnet_cli.engines.libraries import CudaMemory, Driver, HostAllocation
+from lgnet_cli.engines.libraries import CudaEvent, CudaMemory, Driver, HostAllocation
 from lgnet_cli.engines.protocol import Pixels
 from lgnet_cli.engines.tensorrt_log import Words
 from lgnet_cli.errors import EngineError, ModelError
@@ -51,6 +51,8 @@ class Lane:
         self._driver, self._words, self._least = driver, words, profile.batch[0]
         self._singles = engine.num_optimization_profiles > SINGLE
         self._pending: tuple[Batch, Pixels, Pixels] | None = None  # (batch, page-locked result, where it belongs)
+        self._marks: tuple[CudaEvent, ...] = ()  # between copies and kernels, to measure
+        self._marking = False
         self._shape: tuple[int, ...] = ()  # that the context is set to
         self._chosen = MAIN  # profile, likewise
         self._device: dict[str, CudaMemory] = {}
@@ -85,10 +87,14 @@ class Lane:
         for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
             host[IMAGE][i], host[MASK][i] = image, mask
         host[MASK][len(masks) :] = 0
+        self._mark(0)
         for name in (IMAGE, MASK):
             self._driver.memcpy_htod_async(int(self._device[name]), host[name], self._stream)
+        self._mark(1)
         self._need(self._context.execute_async_v3(self._stream.handle), "it does not run")
+        self._mark(2)
         self._driver.memcpy_dtoh_async(host[FILLED], int(self._device[FILLED]), self._stream)
+        self._mark(3)
         batch = Batch(len(images))
         self._pending = (batch, host[FILLED][: len(images)], result)
         return batch
@@ -102,6 +108,24 @@ class Lane:
         self._stream.synchronize()
         result[:] = filled
         batch.result, batch.lost = result, ""
+
+    def seconds(self, images: Sequence[Pixels], masks: Sequence[Pixels]) -> tuple[float, float, float]:
+        """How long the device took to copy a batch in, to compute it, and to copy it out, by its own clock."""
+        self._marks = self._marks or tuple(self._driver.Event() for _ in range(4))
+        marks, self._marking = self._marks, True
+        try:
+            self.launch(images, masks, np.empty((len(images), *images[0].shape), np.uint8))
+            self.collect()
+        finally:
+            self._marking = False
+        began, copied_in, computed, copied_out = marks
+        spans = ((began, copied_in), (copied_in, computed), (computed, copied_out))
+        first, second, third = (start.time_till(end) / 1000 for start, end in spans)
+        return first, second, third
+
+    def _mark(self, number: int) -> None:
+        if self._marking:
+            self._marks[number].record(self._stream)
 
     def abandon(self, why: str) -> bool:
         """Wait for whatever is on its way, and forget it; whether the device still answers.

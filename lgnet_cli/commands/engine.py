@@ -81,7 +81,8 @@ def build_engine(
 
 def doctor(
     gpu_check: Annotated[
-        bool, typer.Option("--gpu-check", help="Build, verify and time an engine on this machine's GPU.")
+        bool,
+        typer.Option("--gpu-check", help="Build, verify and time engines on this machine's GPU, for three minutes."),
     ] = False,
     weights: Annotated[Path | None, typer.Option(help="For --gpu-check; the model that ships if left out.")] = None,
     backend: Annotated[GpuBackend | None, typer.Option(help="For --gpu-check; as for build-engine.")] = None,
@@ -102,4 +103,6 @@ def doctor(
     doctor.show(doctor.inventory(machine), console)
     if gpu_check:
         need_torch()
-        doctor.gpu_check(machine, weights, backend.value if backend else None, report, console)
+        from lgnet_cli.engines.nvidia.check import gpu_check as check
+
+        check(machine, weights, backend.value if backend else None, report, console)

@@ -1,7 +1,6 @@
 """`lgnet build-engine`, the cache and `lgnet doctor --gpu-check`, whole, on a machine with a fake GPU."""
 
 import io
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from lgnet_cli.engines.build import NotFused
 from lgnet_cli.engines.build_job import BuildJob, run_build
 from lgnet_cli.engines.cache import built_once
 from lgnet_cli.engines.cost import cost_of
-from lgnet_cli.engines.doctor import gpu_check, inventory
+from lgnet_cli.engines.doctor import inventory
 from lgnet_cli.engines.libraries import TensorRT
 from lgnet_cli.engines.machine import Gpu
 from lgnet_cli.engines.nvidia.profile import LANES
@@ -25,44 +24,11 @@ from lgnet_cli.engines.plan import read_sidecar, sidecar_of
 from lgnet_cli.engines.protocol import Pixels
 from lgnet_cli.engines.tensorrt import open_plan
 from lgnet_cli.engines.verify import Verdict, compare, crops
-from lgnet_cli.errors import EngineError, LgnetError, MissingBackend, ModelError, UsageError
+from lgnet_cli.errors import LgnetError, MissingBackend, ModelError, UsageError
 from lgnet_cli.model import LGNet, save
 from lgnet_cli.weights import DEFAULT_GRAPH
 
 Said = tuple[Console, io.StringIO]
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    """A graph like ours but quick: it fills holes with grey, in half."""
-    nodes = [
-        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT16),
-        helper.make_node("Cast", ["mask"], ["holes"], to=TensorProto.FLOAT16),
-        helper.make_node("Greater", ["holes", "zero"], ["is_hole"]),
-        helper.make_node("Unsqueeze", ["is_hole", "last"], ["hole"]),
-        helper.make_node("Mul", ["pixels", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "grey"], ["drawn"]),
-        helper.make_node("Where", ["hole", "drawn", "pixels"], ["whole"]),
-        helper.make_node("Cast", ["whole"], ["filled"], to=TensorProto.UINT8),
-    ]
-    stored = [
-        helper.make_tensor("zero", TensorProto.FLOAT16, [1], [0.0]),
-        helper.make_tensor("grey", TensorProto.FLOAT16, [3], np.array([90, 128, 200], np.float16)),
-        helper.make_tensor("last", TensorProto.INT64, [1], [3]),
-    ]
-    image, filled = (
-        helper.make_tensor_value_info(n, TensorProto.UINT8, ["n", "h", "w", 3]) for n in ("image", "filled")
-    )
-    mask = helper.make_tensor_value_info("mask", TensorProto.UINT8, ["n", "h", "w"])
-    model = helper.make_model(
-        helper.make_graph(nodes, "g", [image, mask], [filled], stored),
-        opset_imports=[helper.make_opsetid("", 18)], ir_version=9,
-    )  # fmt: skip
-    described = {"lgnet.size": "multiples of 256", "lgnet.weights_sha256": "ab" * 32, "lgnet.attention": "fused"}
-    helper.set_model_props(model, described)
-    path = tmp_path / "tiny.onnx"
-    onnx.save(model, path)
-    return path
 
 
 @pytest.fixture
@@ -271,34 +237,6 @@ def test_the_cache_builds_once_for_weights_gpu_and_version(tiny: Path, said: Sai
         built_once("tensorrt", tiny, tmp_path, fake_machine(gpu=False))
 
 
-def test_gpu_check_writes_a_report_also_when_it_fails(
-    tiny: Path, trt: FakeTensorRT, said: Said, tmp_path: Path
-) -> None:
-    report = tmp_path / "report.json"
-    gpu_check(fake_machine(trt), tiny, None, report, said[0], runs=2)
-    found = json.loads(report.read_text())
-    assert found["good"] is True
-    assert found["sidecar"]["flavour"] == "tensorrt"
-    assert set(found["milliseconds a call, copies included"]) == {"1", "8", "16"}
-    assert found["machine"]["GPU"] == "Fake GPU, compute capability 8.9, 24 GiB"
-    assert "error" not in found
-    trt.fails.add("wrong")
-    with pytest.raises(ModelError, match="differs from the model"):
-        gpu_check(fake_machine(trt), tiny, None, report, said[0], runs=2)
-    assert "differs from the model" in json.loads(report.read_text())["error"]
-    trt.driver.fails.add("memcpy_dtoh_async")
-    with pytest.raises(EngineError):
-        gpu_check(fake_machine(trt), tiny, None, report, said[0], runs=2)
-    assert "illegal memory access" in json.loads(report.read_text())["error"]
-    trt.config = None
-    with pytest.raises(MissingBackend, match="no NVIDIA driver"):
-        gpu_check(fake_machine(trt, missing=("driver",)), tiny, None, report, said[0], runs=2)
-    assert trt.config is None  # nothing was built for it
-    with pytest.raises(MissingBackend, match="no GPU here"):
-        gpu_check(fake_machine(gpu=False), tiny, None, report, said[0], runs=2)
-    assert "no GPU here" in json.loads(report.read_text())["error"]
-
-
 def test_the_inventory_says_what_is_missing_and_how_to_get_it() -> None:
     parts = {p.name: p for p in inventory(fake_machine(gpu=False, missing=("tensorrt",)))}
     assert parts["tensorrt"].found == ""
@@ -420,6 +358,7 @@ def test_a_portable_plan_is_built_for_all_gpus_of_its_capability(
         run_build(BuildJob(tiny, out=out, portable=True, backend="tensorrt-rtx"), fake_machine(trt), said[0])
 
 
+@pytest.mark.slow
 def test_a_gpu_without_a_fused_kernel_gets_products_and_is_told(trt: FakeTensorRT, said: Said, tmp_path: Path) -> None:
     """A graph that was given stays as it is."""
     trt.unfused = True

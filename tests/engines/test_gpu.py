@@ -10,7 +10,6 @@ from rich.console import Console
 
 from lgnet_cli.engines.build_job import BuildJob, run_build
 from lgnet_cli.engines.cache import built_once
-from lgnet_cli.engines.doctor import gpu_check
 from lgnet_cli.engines.libraries import (
     CAPABILITIES,
     TENSORRT,
@@ -20,6 +19,7 @@ from lgnet_cli.engines.libraries import (
     installed,
 )
 from lgnet_cli.engines.machine import this_machine
+from lgnet_cli.engines.nvidia.check import gpu_check
 from lgnet_cli.engines.plan import read_sidecar
 from lgnet_cli.engines.select import choose, open_engine
 from lgnet_cli.engines.source import open_source, reference

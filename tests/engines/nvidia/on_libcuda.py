@@ -185,6 +185,19 @@ def an_engine_that_nobody_closes() -> None:
     assert right(kept)
 
 
+def measured() -> None:
+    engine = opened()
+    image, mask = pictures(3)
+    for _ in range(2):
+        seconds = engine.device_seconds(image, mask)
+        assert len(seconds) == 3
+        assert all(0 <= s < 1 for s in seconds)
+        assert right(engine)
+    assert engine.memory() == (20 << 30, 24 << 30)
+    engine.close()
+    balanced()
+
+
 def driver_of_the_process() -> None:
     driver = libraries.load_driver()
     assert driver is libraries.load_driver()

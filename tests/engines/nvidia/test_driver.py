@@ -31,7 +31,9 @@ def run(library: Path, case: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("case", ["open_and_close", "two_at_once", "on_other_threads", "after_failures_in_every_call"])
+@pytest.mark.parametrize(
+    "case", ["open_and_close", "two_at_once", "on_other_threads", "after_failures_in_every_call", "measured"]
+)
 def test_contexts_and_memory_are_balanced(library: Path, case: str) -> None:
     """No context is left on any thread, and nothing is left on the device, whatever happened."""
     assert run(library, case).endswith("at the end: 0 0 0\n")

@@ -13,9 +13,10 @@ from rich.console import Console
 
 from lgnet_cli.engines.build_job import BuildJob, chosen, run_build
 from lgnet_cli.engines.cache import built_once
-from lgnet_cli.engines.doctor import gpu_check, inventory
+from lgnet_cli.engines.doctor import inventory
 from lgnet_cli.engines.libraries import CAPABILITIES, cuda_of
 from lgnet_cli.engines.machine import Gpu, Machine
+from lgnet_cli.engines.nvidia.check import gpu_check
 from lgnet_cli.errors import ExitCode, MissingBackend
 from lgnet_cli.weights import DEFAULT_WEIGHTS
 
@@ -78,7 +79,7 @@ def test_a_gpu_that_tensorrt_rtx_does_not_build_for_is_named(
     trt: FakeTensorRT, console: Console, tmp_path: Path
 ) -> None:
     """H100 and H200, without TensorRT itself: until now a plan for other GPUs was built, with exit code 0."""
-    machine = replace(fake_machine(trt, missing=("tensorrt",)), gpu=H200)
+    machine = replace(fake_machine(trt, missing=("tensorrt", "torch-tensorrt")), gpu=H200)
     assert chosen(None, machine)[0] == "tensorrt-rtx"
     words = r"does not build for this machine's GPU \(NVIDIA H200, compute capability 9\.0\)(.|\n)*lgnet\[tensorrt\]"
     with pytest.raises(MissingBackend, match=words):
