@@ -58,6 +58,8 @@ class Order:
     timing_cache: Path | None = None  # read if there, and written
     attention: Form = "fused"  # how it stands in the graph; for fp16
     portable: bool = False  # for all GPUs of this one's compute capability, not for this model of GPU alone
+    tf32: bool = True  # whether float32 products may round their factors to 10 bits, as half does
+    detailed: bool = False  # whether the plan says how it computes each layer
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,10 @@ def _configured(trt: TensorRT, builder: api.Builder, order: Order) -> api.IBuild
         _target(trt, cast(api.IBuilderConfigRtx, config), order.capabilities)
     if order.timing_cache:
         _set_timing_cache(config, order.timing_cache)
+    if not order.tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)
+    if order.detailed:
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if order.portable:
         config.hardware_compatibility_level = _same_capability(trt)
     return config

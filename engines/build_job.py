@@ -52,6 +52,8 @@ class BuildJob:
     keep: bool = False  # write what failed the verification
     attention: Form | None = None  # None: fused, and where no kernel does that, as products
     portable: bool = False  # for all GPUs of this one's compute capability
+    tf32: bool = True  # for fp32: whether products may round their factors to 10 bits
+    detailed: bool = False  # whether the plan says how it computes each layer
 
 
 def build(job: BuildJob) -> None:
@@ -164,6 +166,8 @@ def _order(job: BuildJob, backend: str, machine: Machine) -> Order:
     if extra:
         takes = ", ".join(sorted(TAKES[backend])) or "none of them"
         raise UsageError(f"{', '.join(sorted(extra))}: means nothing to --backend {backend}", mend=f"it takes {takes}")
+    if not job.tf32 and (job.precision == "fp16" or backend not in (TENSORRT, TENSORRT_RTX)):
+        raise UsageError("--no-tf32: is for --fp32 by TensorRT or TensorRT-RTX")
     if backend in (TENSORRT, TENSORRT_RTX):
         _check_buffers(job, profile)
     attention = _attention(job, backend, machine)
@@ -179,8 +183,9 @@ def _order(job: BuildJob, backend: str, machine: Machine) -> Order:
             mend="leave --verify out, and its graph is checked on the CPU; on the GPU's: lgnet doctor --gpu-check",
         )
     return Order(
-        job.precision, profile, capabilities, job.workspace, job.level, job.timing_cache, attention, job.portable
-    )
+        job.precision, profile, capabilities, job.workspace, job.level, job.timing_cache, attention, job.portable,
+        job.tf32, job.detailed,
+    )  # fmt: skip
 
 
 def _attention(job: BuildJob, backend: str, machine: Machine) -> Form:

@@ -58,6 +58,9 @@ class TensorRT(Protocol):
     DataType: api.DataType
     HardwareCompatibilityLevel: Any  # whose members differ by version
     LayerType: api.LayerType
+    BuilderFlag: api.BuilderFlag
+    ProfilingVerbosity: api.ProfilingVerbosity
+    LayerInformationFormat: api.LayerInformationFormat
     MemoryPoolType: api.MemoryPoolType
     NetworkDefinitionCreationFlag: api.NetworkDefinitionCreationFlag
     TensorIOMode: api.TensorIOMode

@@ -197,6 +197,8 @@ def _check_memory(cost: Cost, order: Order, machine: Machine) -> None:
 def _say_built(built: Built, order: Order, cost: Cost, sidecar: Sidecar, console: Console) -> None:
     batch, side = order.profile.batch[2], order.profile.side[2]
     console.print(f"network: {built.count}")
+    if order.precision == "fp32" and order.tf32:
+        console.print("float32 products by TF32 on Ampere and later, with half's 10-bit mantissas; not with --no-tf32")
     console.print(
         f"attention: {SAID[order.attention]}; {built.count.attention} of them, {sidecar.fused_kernels} fused attention "
         "kernels in the plan"

@@ -122,6 +122,7 @@ class TensorRtEngine:
         gpu, words = gpu_of(driver), log_of(trt).words
         self._lock = threading.RLock()
         self._turn = 0  # whose it is among the lanes
+        self._json = trt.LayerInformationFormat.JSON
         self._held = Held(gpu)
         self._free = weakref.finalize(self, self._held.free)  # also where nobody closes this
         try:
@@ -198,6 +199,13 @@ class TensorRtEngine:
             with self._held.gpu.current(), self._failing(lane):
                 lane.collect()
                 return lane.seconds(list(image), list(mask))
+
+    def layers(self) -> str:
+        """How the plan computes each layer, as TensorRT's JSON; names alone where it was not built to say more."""
+        with self._held.gpu.current():
+            assert self._held.engine
+            inspector = self._held.engine.create_engine_inspector()
+            return inspector.get_engine_information(self._json)
 
     def memory(self) -> tuple[int, int]:
         """Bytes of the device: (free, all)."""

@@ -46,6 +46,22 @@ class NetworkDefinitionCreationFlag(Protocol):
     STRONGLY_TYPED: Any
 
 
+class BuilderFlag(Protocol):
+    TF32: Any
+
+
+class ProfilingVerbosity(Protocol):
+    DETAILED: Any
+
+
+class LayerInformationFormat(Protocol):
+    JSON: Any
+
+
+class EngineInspector(Protocol):
+    def get_engine_information(self, format: Any) -> str: ...
+
+
 class TensorIOMode(Protocol):
     INPUT: Any
 
@@ -98,9 +114,11 @@ class ITimingCache(Protocol):
 class IBuilderConfig(Protocol):
     builder_optimization_level: int
     hardware_compatibility_level: Any
+    profiling_verbosity: Any
     progress_monitor: Any
 
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int: ...
+    def clear_flag(self, flag: Any) -> None: ...
     def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None: ...
     def create_timing_cache(self, serialized_timing_cache: bytes) -> ITimingCache: ...
     def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool: ...
@@ -126,6 +144,7 @@ class ICudaEngine(Protocol):
     num_io_tensors: int
     num_optimization_profiles: int
 
+    def create_engine_inspector(self) -> EngineInspector: ...
     def get_tensor_name(self, index: int) -> str: ...
     def get_tensor_mode(self, name: str) -> Any: ...
     def get_tensor_dtype(self, name: str) -> Any: ...

@@ -261,6 +261,8 @@ class Config:
         self.builder_optimization_level = 3
         self.progress_monitor: Any = None
         self.hardware_compatibility_level = "NONE"
+        self.profiling_verbosity = "LAYER_NAMES_ONLY"
+        self.flags = {"TF32"}
         self.pools: dict[str, int] = {}
         self.cache = b""
         self.capabilities: list[str] = []
@@ -269,6 +271,9 @@ class Config:
     def add_optimization_profile(self, profile: "Shapes") -> int:
         self.profiles.append(profile.shapes)
         return len(self.profiles) - 1
+
+    def clear_flag(self, flag: str) -> None:
+        self.flags.discard(flag)
 
     def set_memory_pool_limit(self, pool: str, pool_size: int) -> None:
         self.pools[pool] = pool_size
@@ -408,6 +413,10 @@ class Engine:
         self.profiles = [{IMAGE: profile, MASK: [shape[:3] for shape in profile]} for profile in profiles]
         self.num_optimization_profiles = len(profiles)
 
+    def create_engine_inspector(self) -> "Inspector":
+        self.trt.driver.need_context()
+        return Inspector()
+
     def get_tensor_name(self, index: int) -> str:
         return (IMAGE, MASK, FILLED if "foreign" not in self.trt.fails else "logits")[index]
 
@@ -427,6 +436,12 @@ class Engine:
         self.trt.driver.need_context()
         self.trt.configs.append(runtime_config)
         return None if "create_execution_context" in self.trt.fails else ExecutionContext(self)
+
+
+class Inspector:
+    def get_engine_information(self, format: str) -> str:
+        layers = ["Reformatting CopyNode", {"Name": "_gemm_mha_v2_0x1"}, {"Name": "conv"}]
+        return json.dumps({"Layers": layers, "Format": format})
 
 
 class RuntimeCache:
@@ -497,6 +512,9 @@ class FakeTensorRT:
     DataType = Kind
     ILogger, IProgressMonitor = ILogger, IProgressMonitor
     LayerType = Enumeration("CONVOLUTION", "DECONVOLUTION")
+    BuilderFlag = Enumeration("TF32")
+    ProfilingVerbosity = Enumeration("LAYER_NAMES_ONLY", "DETAILED")
+    LayerInformationFormat = Enumeration("JSON", "ONELINE")
     MemoryPoolType = Enumeration("WORKSPACE")
     HardwareCompatibilityLevel = Enumeration("NONE", "AMPERE_PLUS", "SAME_COMPUTE_CAPABILITY")
     NetworkDefinitionCreationFlag = Flags

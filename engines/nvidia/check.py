@@ -116,7 +116,7 @@ def _steps(check: Check, ways: list[Way], weights: Path | None, folder: Path, co
     model, costs = reference(source), _costs(source, folder)
     ways = [way for way in ways if _fits(source, way, folder)]
     for way in ways:
-        job = BuildJob(weights, way.precision, way.flavour, way.file(folder), BATCH, verify=False)
+        job = BuildJob(weights, way.precision, way.flavour, way.file(folder), BATCH, verify=False, detailed=True)
         pace = check.how.best if way == ways[0] else check.how.others
         check.step(way.name, partial(_one, check, way.name, job, model, costs, pace))
     if source.model and torch.cuda.is_available():
@@ -200,6 +200,7 @@ def _look(check: Check, name: str, engine: Engine, profile: Profile, model: Fill
     found["beware"] = engine.info.beware
     if isinstance(engine, TensorRtEngine):
         found["free and all bytes of the GPU, loaded"] = engine.memory()
+        found["layers"] = check.layers(name, engine.layers())
     images, masks = crops()
     first, second = engine.fill(images, masks), engine.fill(images, masks)
     found["two runs are equal"] = bool((first == second).all())

@@ -64,6 +64,15 @@ class Check:
             found["seconds"] = round(time.perf_counter() - started, 2)
         self.write()
 
+    def layers(self, name: str, said: str) -> dict[str, Any]:
+        """Keep what TensorRT says of each layer beside the report, and count what decides about speed."""
+        path = self._report.with_name(f"{self._report.stem}-{name.replace(' ', '-')}-layers.json")
+        write_bytes(path, said.encode())
+        found = [json.dumps(layer) for layer in json.loads(said).get("Layers", [])]
+        marks = {"attention": ("mha", "attention"), "reformatting": ("reformat",)}
+        counts = {what: sum(any(m in layer.lower() for m in words) for layer in found) for what, words in marks.items()}
+        return {"file": path.name, "all": len(found), **counts}
+
     def write(self) -> None:
         write_bytes(self._report, (json.dumps(self.found, indent=2) + "\n").encode())
 

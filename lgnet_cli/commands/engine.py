@@ -56,6 +56,9 @@ def build_engine(
         bool | None, typer.Option("--verify/--no-verify", help="Hold it against the FP32 model before it is written.")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Write an engine that failed the verification.")] = False,
+    tf32: Annotated[
+        bool, typer.Option("--tf32/--no-tf32", help="FP32: products may round their factors to 10 bits, as half does.")
+    ] = True,
     portable: Annotated[
         bool, typer.Option("--portable", help="TensorRT: for all GPUs of this compute capability, if slower.")
     ] = False,
@@ -74,7 +77,7 @@ def build_engine(
     build(
         BuildJob(
             weights, "fp16" if fp16 else "fp32", backend.value if backend else None, out, batch, size, sm, workspace,
-            optimization_level, timing_cache, verify, keep, attention.value if attention else None, portable,
+            optimization_level, timing_cache, verify, keep, attention.value if attention else None, portable, tf32,
         )
     )  # fmt: skip
 

@@ -340,6 +340,24 @@ def test_what_does_not_fit_the_gpu_is_said_before_it_is_built(
     run_build(replace(job, capabilities="80,89", verify=False), machine, said[0])  # for others' GPUs too
 
 
+def test_float32_rounds_to_tf32_unless_that_is_forbidden(
+    tiny: Path, trt: FakeTensorRT, said: Said, tmp_path: Path
+) -> None:
+    """Each builder allows it by default, so that a float32 plan has half's mantissas on Ampere and later."""
+    weights = tmp_path / "w2.safetensors"
+    save(LGNet(2).eval(), weights, {})
+    for tf32 in (True, False):
+        job = BuildJob(weights, precision="fp32", out=tmp_path / "t.plan", tf32=tf32, verify=False)
+        run_build(job, fake_machine(trt), said[0])
+        assert trt.config is not None
+        assert ("TF32" in trt.config.flags) == tf32
+        assert ("by TF32" in said[1].getvalue()) == tf32
+        said[1].truncate(0)
+    for job in (BuildJob(tiny, tf32=False), BuildJob(precision="fp32", tf32=False, backend="onnx")):
+        with pytest.raises(UsageError, match="--no-tf32: is for --fp32"):
+            run_build(job, fake_machine(trt), said[0])
+
+
 def test_a_portable_plan_is_built_for_all_gpus_of_its_capability(
     tiny: Path, trt: FakeTensorRT, said: Said, tmp_path: Path
 ) -> None:

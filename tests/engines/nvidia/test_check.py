@@ -77,6 +77,10 @@ def test_every_engine_is_built_held_and_timed_and_all_of_it_reported(
     assert step["sidecar"]["flavour"] == "tensorrt"
     assert (step["verdict"]["good"], step["two runs are equal"], step["beware"]) == (True, True, "")
     assert set(step["milliseconds"]) == {"1", "8", "16", "32"}
+    assert step["layers"] == {
+        "file": "report-tensorrt-fp16-layers.json", "all": 3, "attention": 1, "reformatting": 1,
+    }  # fmt: skip
+    assert json.loads((tmp_path / step["layers"]["file"]).read_text())["Format"] == "JSON"
     many = {"calls", "median", "p95", "p99", "compute", "copies", "least, computed", "of the least"}
     assert step["milliseconds"]["16"].keys() == many
     assert "compute" not in step["milliseconds"]["32"]  # two batches: there is no one time of the device
