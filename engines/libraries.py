@@ -108,6 +108,19 @@ class CudaMemory(Protocol):
     def free(self) -> None: ...
 
 
+class Graph(Protocol):
+    """Work of a stream, sent at once ever after."""
+
+    def launch(self, stream: CudaStream) -> None: ...
+    def free(self) -> None: ...
+
+
+class Graphs(Protocol):
+    """What captures work: lgnet's own driver calls, also beside pycuda, which has none for it."""
+
+    def capture(self, stream: CudaStream, work: Callable[[], bool]) -> Graph: ...
+
+
 class Driver(Protocol):
     """The module `pycuda.driver`, as far as the runner uses it; `nvidia/driver.py` is another."""
 
@@ -157,15 +170,16 @@ def load_driver() -> Driver:
     try:
         return initialised(cast(Driver, importlib.import_module("pycuda.driver")))
     except (ImportError, OSError):  # not installed, or compiled for what is not here
-        return initialised(_own_driver())
+        return initialised(cast(Driver, own_driver()))
 
 
 @functools.cache  # one for the process, as a module is
-def _own_driver() -> Driver:
+def own_driver() -> Graphs:
+    """lgnet's own calls of the driver, which are a `Driver` too. Raises MissingBackend where there is none."""
     from .nvidia.driver import load
 
     try:
-        return cast(Driver, load())
+        return load()
     except OSError as error:
         raise MissingBackend(f"no NVIDIA driver is here: {error}", mend="install it; then check: nvidia-smi") from error
 

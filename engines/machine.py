@@ -11,11 +11,13 @@ from .libraries import (
     TENSORRT,
     TENSORRT_RTX,
     Driver,
+    Graphs,
     TensorRT,
     cuda_of,
     installed,
     load_driver,
     load_tensorrt,
+    own_driver,
 )
 
 CLOCK, MULTIPROCESSORS, MEMORY_CLOCK, BUS_WIDTH, MAJOR, MINOR = 13, 16, 36, 37, 75, 76
@@ -43,6 +45,7 @@ class Machine:
     tensorrt: Callable[[str], TensorRT]  # loads the module of a flavour, or raises MissingBackend
     driver: Callable[[], Driver]  # likewise
     installed: Callable[[str], bool]  # whether one of libraries.INSTALL is there
+    graphs: Callable[[], Graphs] = own_driver
     cuda_of: Callable[[str], int] = cuda_of  # major version of CUDA that a flavour's package is for, 0 if unknown
 
     def runs(self, backend: str, capabilities: tuple[str, ...]) -> bool:

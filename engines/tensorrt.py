@@ -16,7 +16,7 @@ import numpy as np
 from lgnet_cli.errors import DeviceLost, EngineError, LgnetError, MissingBackend, ModelError
 
 from . import tensorrt_api as api
-from .libraries import TENSORRT_RTX, Driver, TensorRT
+from .libraries import TENSORRT, TENSORRT_RTX, Driver, Graphs, TensorRT
 from .machine import Machine
 from .nvidia.device import Gpu, gpu_of
 from .nvidia.lane import Batch, Lane
@@ -75,7 +75,8 @@ def open_plan(
     if cache and flavour == TENSORRT_RTX:
         digest = sidecar.plan_sha256 if sidecar else hashlib.sha256(data).hexdigest()
         kept = cache_file(cache, digest, machine.gpu.name, trt.__version__)
-    return TensorRtEngine(plan, data, sidecar, trt, driver, flavour, kept)
+    graphs = machine.graphs() if flavour == TENSORRT else None
+    return TensorRtEngine(plan, data, sidecar, trt, driver, flavour, kept, graphs)
 
 
 class Held:
@@ -113,7 +114,7 @@ class TensorRtEngine:
 
     def __init__(
         self, plan: Path, data: bytes, sidecar: Sidecar | None, trt: TensorRT, driver: Driver, flavour: str,
-        kept: Path | None = None,
+        kept: Path | None = None, graphs: Graphs | None = None,
     ) -> None:  # fmt: skip
         """Load a plan's `data`, which was checked and is `flavour`'s; `kept` is the file of its compiled kernels.
 
@@ -130,7 +131,7 @@ class TensorRtEngine:
                 self._held.engine, beware = deserialised(plan, data, trt, flavour)
                 self._profile = profile_of(plan, self._held.engine, trt)
                 self._held.kernels = Kernels(trt, self._held.engine, kept) if flavour == TENSORRT_RTX else None
-                beware = "; ".join(filter(None, (beware, self._open_lanes(plan, driver, words))))
+                beware = "; ".join(filter(None, (beware, self._open_lanes(plan, driver, words, graphs))))
         except BaseException:
             self.close()
             raise
@@ -207,6 +208,12 @@ class TensorRtEngine:
             inspector = self._held.engine.create_engine_inspector()
             return inspector.get_engine_information(self._json)
 
+    def captured(self) -> str:
+        """Whether small batches run as CUDA graphs, in words."""
+        return (
+            "; ".join(dict.fromkeys(lane.captured for lane in self._held.lanes if lane.captured)) or "by TensorRT-RTX"
+        )
+
     def memory(self) -> tuple[int, int]:
         """Bytes of the device: (free, all)."""
         with self._held.gpu.current():
@@ -217,15 +224,14 @@ class TensorRtEngine:
         with self._lock:
             self._free()
 
-    def _open_lanes(self, plan: Path, driver: Driver, words: Words) -> str:
+    def _open_lanes(self, plan: Path, driver: Driver, words: Words, graphs: Graphs | None) -> str:
         """As many as there is memory for; says what speaks against it where that is one alone."""
         held = self._held
         assert held.engine
         for number in range(LANES):
             try:
-                held.lanes.append(
-                    Lane(plan, held.engine, self._profile, driver, words, held.kernels.config if held.kernels else None)
-                )
+                config = held.kernels.config if held.kernels else None
+                held.lanes.append(Lane(plan, held.engine, self._profile, driver, words, config, graphs))
             except ModelError as error:  # of memory
                 if number == 0:
                     raise

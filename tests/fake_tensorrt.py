@@ -41,11 +41,15 @@ class Stream:
         assert flags == 1, "a stream that waits for others' work on the default stream"
         self.handle = len(driver.streams) + 1  # 0 is the default stream
         self.queue: list[Callable[[], None]] = []
+        self.kept: list[Callable[[], None]] | None = None  # while it is captured
         self.driver = driver
         driver.streams.append(self)
 
     def give(self, what: str, work: Callable[[], None]) -> None:
         self.driver.need_context()
+        if self.kept is not None:
+            self.kept.append(work)
+            return
         self.driver.events.append((what, self.handle))
         self.queue.append(work)
 
@@ -57,6 +61,22 @@ class Stream:
         while self.queue:
             self.queue.pop(0)()
         return self
+
+
+class Graph:
+    """Captured work."""
+
+    def __init__(self, works: list[Callable[[], None]], driver: "FakeDriver") -> None:
+        self.works, self.driver = works, driver
+        driver.graphs += 1
+
+    def launch(self, stream: Stream) -> None:
+        assert self.works
+        stream.give("graph", lambda: [work() for work in self.works] and None)
+
+    def free(self) -> None:
+        self.works = []
+        self.driver.graphs -= 1
 
 
 class Context:
@@ -140,6 +160,7 @@ class FakeDriver:
         self.detached = False
         self.retained = 0
         self.pinned = 0  # page-locked allocations
+        self.graphs = 0
         self.dead = False  # after an error that a context does not survive
         self.allocations = 1000  # that there is memory for
         self._local = threading.local()
@@ -164,6 +185,17 @@ class FakeDriver:
 
     def Stream(self, flags: int = 0) -> Stream:  # noqa: N802
         return Stream(self, flags)
+
+    def capture(self, stream: Stream, work: Callable[[], bool]) -> Graph:
+        self.need_context()
+        stream.kept = []
+        try:
+            worked = work()
+        finally:
+            works, stream.kept = stream.kept, None
+        if not worked or "capture" in self.fails:
+            raise CudaError("the work cannot be captured (900)")
+        return Graph(works, self)
 
     def Event(self) -> "Event":  # noqa: N802
         return Event(self)
@@ -400,8 +432,9 @@ class ExecutionContext:
             driver.memory[addresses[FILLED]][: filled.size] = filled.reshape(-1)
 
         driver.streams[stream_handle - 1].give("compute", work)
-        self.trt.batches.append(shapes[IMAGE])
-        self.trt.profiles.append(self.profile)
+        if driver.streams[stream_handle - 1].kept is None:
+            self.trt.batches.append(shapes[IMAGE])
+            self.trt.profiles.append(self.profile)
         return True
 
 
@@ -586,7 +619,7 @@ def fake_machine(trt: FakeTensorRT | None = None, *, gpu: bool = True, missing: 
         return used.driver
 
     device = Gpu("Fake GPU", "8.9", "13.0", 24 << 30) if gpu else None
-    return Machine(device, tensorrt, driver, lambda name: name not in missing, lambda flavour: 13)
+    return Machine(device, tensorrt, driver, lambda name: name not in missing, lambda: used.driver, lambda flavour: 13)
 
 
 def _through_onnxruntime(graph: bytes) -> Compute:

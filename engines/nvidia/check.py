@@ -189,6 +189,8 @@ def _measured(
     try:
         _look(check, name, engine, profile, model, found)
         times = measure(engine, pace)
+        if isinstance(engine, TensorRtEngine):
+            found["small batches as CUDA graphs"] = engine.captured()
         found["milliseconds"] = {str(batch): t.summary() for batch, t in times.items()}
         _against_roofline(check.machine, costs, found["milliseconds"])
     finally:

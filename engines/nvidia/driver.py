@@ -5,10 +5,16 @@ and those of `Device` wants a context to be current on its thread.
 """
 
 import ctypes as c
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lgnet_cli.engines.libraries import CudaStream
+
+OF_THIS_THREAD = 1
+"""CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do meanwhile is not looked at."""
 
 PORTABLE = 1
 """CU_MEMHOSTALLOC_PORTABLE: page-locked for every context."""
@@ -55,6 +61,23 @@ class Driver:
         free, everything = c.c_size_t(), c.c_size_t()
         self.call("cuMemGetInfo_v2", c.byref(free), c.byref(everything))
         return free.value, everything.value
+
+    def capture(self, stream: CudaStream, work: Callable[[], bool]) -> "DriverGraph":
+        """What `work` sends to `stream`, not done but kept. Raises CudaError where it cannot be kept, or fails."""
+        handle, graph, runs = c.c_void_p(stream.handle), c.c_void_p(), c.c_void_p()
+        self.call("cuStreamBeginCapture_v2", handle, OF_THIS_THREAD)
+        try:
+            worked = work()
+        finally:
+            code = self._library.cuStreamEndCapture(handle, c.byref(graph))  # in any case: else the stream stays so
+        try:
+            if code or not worked:
+                raise CudaError(f"the work cannot be captured ({code})")
+            self.call("cuGraphInstantiateWithFlags", c.byref(runs), graph, c.c_ulonglong(0))
+        finally:
+            if graph:
+                self._library.cuGraphDestroy(graph)
+        return DriverGraph(self, runs)
 
     def pagelocked_empty(self, shape: tuple[int], dtype: type[np.uint8]) -> NDArray[np.uint8]:
         """One dimension of bytes; `.base` of the array is its allocation, which `free` gives back."""
@@ -123,6 +146,19 @@ class DriverStream:
         if self._stream and not library.cuCtxPushCurrent_v2(self._context):  # no error may leave here
             library.cuStreamDestroy_v2(self._stream)
             library.cuCtxPopCurrent_v2(c.byref(c.c_void_p()))
+
+
+class DriverGraph:
+    """Captured work that can be launched."""
+
+    def __init__(self, driver: Driver, runs: c.c_void_p) -> None:
+        self._driver, self._runs = driver, runs
+
+    def launch(self, stream: CudaStream) -> None:
+        self._driver.call("cuGraphLaunch", self._runs, c.c_void_p(stream.handle))
+
+    def free(self) -> None:
+        self._driver.call("cuGraphExecDestroy", self._runs)
 
 
 class DriverEvent:

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 
 from lgnet_cli.engines import tensorrt_api as api
-from lgnet_cli.engines.libraries import CudaEvent, CudaMemory, Driver, HostAllocation
+from lgnet_cli.engines.libraries import CudaEvent, CudaMemory, Driver, Graph, Graphs, HostAllocation
 from lgnet_cli.engines.protocol import Pixels
 from lgnet_cli.engines.tensorrt_log import Words
 from lgnet_cli.errors import EngineError, ModelError
@@ -17,6 +17,9 @@ from .profile import MAX_BUFFERS, Profile
 
 NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING: it waits for nothing that others, PyTorch say, do on the default stream."""
+
+SMALL = 4
+"""Images in a batch whose kernels are sent as a graph. In larger ones each takes longer than to send it."""
 
 MAIN, SINGLE = 0, 1
 """A plan's profiles: of its batches; and, where it has one, of single images."""
@@ -42,8 +45,12 @@ class Lane:
         driver: Driver,
         words: Words,
         config: api.IRuntimeConfig | None = None,
+        graphs: Graphs | None = None,
     ) -> None:
-        """`config` is TensorRT-RTX's. Raises ModelError where there is no memory for it."""
+        """Raises ModelError where there is no memory for it.
+
+        `config` is TensorRT-RTX's, which captures graphs itself; `graphs` captures them for TensorRT.
+        """
         if profile.buffer_bytes > MAX_BUFFERS:
             raise ModelError(
                 f"{plan}: its profile wants over {MAX_BUFFERS:,} bytes of buffers", mend="build a smaller one"
@@ -51,6 +58,10 @@ class Lane:
         self._driver, self._words, self._least = driver, words, profile.batch[0]
         self._singles = engine.num_optimization_profiles > SINGLE
         self._pending: tuple[Batch, Pixels, Pixels] | None = None  # (batch, page-locked result, where it belongs)
+        self._graphs = graphs
+        self._graph: Graph | None = None
+        self._repeats = 0  # batches of this shape before this one
+        self.captured = "" if config else "not tried"  # whether small batches run as a graph, in words
         self._marks: tuple[CudaEvent, ...] = ()  # between copies and kernels, to measure
         self._marking = False
         self._shape: tuple[int, ...] = ()  # that the context is set to
@@ -91,7 +102,7 @@ class Lane:
         for name in (IMAGE, MASK):
             self._driver.memcpy_htod_async(int(self._device[name]), host[name], self._stream)
         self._mark(1)
-        self._need(self._context.execute_async_v3(self._stream.handle), "it does not run")
+        self._compute(count)
         self._mark(2)
         self._driver.memcpy_dtoh_async(host[FILLED], int(self._device[FILLED]), self._stream)
         self._mark(3)
@@ -123,6 +134,36 @@ class Lane:
         first, second, third = (start.time_till(end) / 1000 for start, end in spans)
         return first, second, third
 
+    def _compute(self, count: int) -> None:
+        """Send the kernels: of a small batch, whose many launches take longer than they do, as one graph.
+
+        TensorRT wants a shape's first batch sent as it is, and the second is captured. A graph is of one shape and of
+        the buffers, which never change. What cannot be captured is sent as it is from then on.
+        """
+        small = count <= SMALL and self._graphs is not None
+        if small and self._repeats == 1 and self._graph is None:
+            self._capture()
+        self._repeats += 1
+        if small and self._graph:
+            self._graph.launch(self._stream)
+        else:
+            self._need(self._context.execute_async_v3(self._stream.handle), "it does not run")
+
+    def _capture(self) -> None:
+        assert self._graphs
+        try:
+            self._graph = self._graphs.capture(
+                self._stream, lambda: self._context.execute_async_v3(self._stream.handle)
+            )
+            self.captured = "yes"
+        except Exception as error:  # of the driver, or of TensorRT that may not run while it is captured
+            self._graphs, self.captured = None, f"no: {error}"
+
+    def _drop_graph(self) -> None:
+        if self._graph:
+            self._graph.free()
+        self._graph, self._repeats = None, 0
+
     def _mark(self, number: int) -> None:
         if self._marking:
             self._marks[number].record(self._stream)
@@ -145,6 +186,7 @@ class Lane:
     def free(self) -> None:
         """Give all back that it has. What a batch on its way would still write goes nowhere."""
         self.abandon("this engine is closed")
+        self._drop_graph()
         del self._context
         self._give_back()
 
@@ -153,6 +195,7 @@ class Lane:
         if self._shape == (count, height, width):
             return
         self._shape = ()
+        self._drop_graph()
         wanted = SINGLE if count == 1 and self._singles else MAIN
         if wanted != self._chosen:
             chosen = self._context.set_optimization_profile_async(wanted, self._stream.handle)

@@ -110,6 +110,7 @@ def test_a_buffer_reused_too_early_would_show(trt: FakeTensorRT, tmp_path: Path)
 
 
 def test_neighbouring_batches_overlap_and_each_lane_keeps_its_order(engine: TensorRtEngine, trt: FakeTensorRT) -> None:
+    trt.driver.fails.add("capture")  # of work that is sent as one
     engine.fill(*pictures(16))  # four batches of four
     events = trt.driver.events
     batch = ["in", "in", "compute", "out"]

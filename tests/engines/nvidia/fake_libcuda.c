@@ -16,7 +16,7 @@
 struct context { int alive; };
 static struct context *primary;
 static int retained, live; /* live: streams and memory that were not given back */
-static int fails_at, calls, dead;
+static int fails_at, calls, dead, captures, launches;
 static __thread struct context *stack[64];
 static __thread int depth;
 
@@ -89,6 +89,17 @@ int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, void *stream) {
     memcpy(to, (void *)(uintptr_t)from, bytes);
     return 0;
 }
+int cuStreamBeginCapture_v2(void *stream, int mode) { ENTER(1); return mode == 1 && captures ? 0 : 801; }
+int cuStreamEndCapture(void *stream, void **graph) { *graph = captures ? malloc(1) : 0; live += captures; return !captures; }
+int cuGraphInstantiateWithFlags(void **runs, void *graph, unsigned long long flags) {
+    ENTER(1);
+    *runs = malloc(1);
+    live++;
+    return 0;
+}
+int cuGraphDestroy(void *graph) { free(graph); live--; return 0; }
+int cuGraphExecDestroy(void *runs) { free(runs); live--; return 0; }
+int cuGraphLaunch(void *runs, void *stream) { ENTER(1); launches++; return 0; }
 int cuMemGetInfo_v2(size_t *free_bytes, size_t *all) {
     ENTER(1);
     *free_bytes = (size_t)20 << 30;
@@ -107,6 +118,10 @@ int cuEventElapsedTime(float *milliseconds, void *start, void *end) {
     *milliseconds = (float)(*(double *)end - *(double *)start);
     return 0;
 }
+int cuEventElapsedTime_v2(float *milliseconds, void *start, void *end) {
+    return cuEventElapsedTime(milliseconds, start, end);
+}
+int cuEventDestroy_v2(void *event) { free(event); return 0; }
 int cuGetErrorString(int code, const char **words) {
     *words = code == OUT_OF_MEMORY ? "out of memory" : code == DESTROYED ? "context is destroyed"
            : code == INVALID_CONTEXT ? "invalid device context" : code == INVALID_DEVICE ? "invalid device ordinal"
@@ -121,4 +136,6 @@ int fake_retained(void) { return retained; }
 int fake_live(void) { return live; }
 void fake_fail_at(int call) { fails_at = call; calls = 0; }
 int fake_calls(void) { return calls; }
+void fake_capture(int can) { captures = can; }
+int fake_launches(void) { return launches; }
 void fake_die(int now) { dead = now; }

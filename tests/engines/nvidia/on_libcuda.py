@@ -185,6 +185,30 @@ def an_engine_that_nobody_closes() -> None:
     assert right(kept)
 
 
+def captured() -> None:
+    """A driver that cannot capture is done without; one that can is called as the real one wants it."""
+    engine = opened()
+    for _ in range(4):
+        assert right(engine, 2)
+    assert engine.captured().startswith("no: cuStreamBeginCapture_v2 failed")
+    engine.close()
+    balanced()
+    cuda.fake_capture(1)
+    driver = libraries.own_driver()
+    engine = opened()
+    with engine._held.gpu.current():
+        stream = driver.Stream(1)  # type: ignore[attr-defined]
+        graph = driver.capture(stream, lambda: True)
+        graph.launch(stream)
+        graph.launch(stream)
+        assert cuda.fake_launches() == 2
+        graph.free()
+        assert "cannot be captured" in str(error_of(partial(driver.capture, stream, lambda: False)))
+        del stream
+    engine.close()
+    balanced()
+
+
 def measured() -> None:
     engine = opened()
     image, mask = pictures(3)

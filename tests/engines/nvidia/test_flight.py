@@ -136,6 +136,7 @@ def test_a_batch_that_fails_does_not_take_the_other_with_it(tmp_path: Path) -> N
 
 def test_a_single_image_runs_in_a_profile_of_its_own(tmp_path: Path) -> None:
     trt = FakeTensorRT(FakeDriver())
+    trt.driver.fails.add("capture")
     engine = opened(tmp_path, trt, batch=4, singles=True)
     for count in (1, 4, 1, 1, 1, 5):
         np.testing.assert_array_equal(engine.fill(*pictures(count)), paint(*pictures(count)))
@@ -146,6 +147,34 @@ def test_a_single_image_runs_in_a_profile_of_its_own(tmp_path: Path) -> None:
         engine.fill(*pictures(8))  # by both lanes, of which one is in that profile already
     trt.fails.clear()
     np.testing.assert_array_equal(engine.fill(*pictures(9)), paint(*pictures(9)))
+
+
+def test_small_batches_are_sent_as_a_graph_from_their_third_on(tmp_path: Path) -> None:
+    """The first as it is, as TensorRT wants it, the second captured; each stream has its own."""
+    trt = FakeTensorRT(FakeDriver())
+    engine = opened(tmp_path, trt, batch=16, singles=True)
+    for count in (1, 1, 1, 1, 1, 1, 3, 3, 3, 3, 3, 3, 1, 1):
+        np.testing.assert_array_equal(engine.fill(*pictures(count)), paint(*pictures(count)))
+    sent = [what for what, stream in trt.driver.events if stream == 1 and what in ("compute", "graph")]
+    assert sent == ["compute", "graph", "graph", "compute", "graph", "graph", "compute"]
+    assert engine.captured() == "yes"
+    trt.driver.events.clear()
+    for _ in range(6):
+        np.testing.assert_array_equal(engine.fill(*pictures(16)), paint(*pictures(16)))
+    assert {what for what, _ in trt.driver.events} == {"in", "compute", "out", "synchronize"}
+    engine.close()
+    assert trt.driver.graphs == 0
+
+
+def test_what_cannot_be_captured_is_sent_as_it_is_and_said(tmp_path: Path) -> None:
+    trt = FakeTensorRT(FakeDriver())
+    trt.driver.fails.add("capture")
+    engine = opened(tmp_path, trt, batch=4)
+    assert engine.captured() == "not tried"
+    for _ in range(8):
+        np.testing.assert_array_equal(engine.fill(*pictures(2)), paint(*pictures(2)))
+    assert "graph" not in {what for what, _ in trt.driver.events}
+    assert engine.captured() == "no: the work cannot be captured (900)"
 
 
 def test_a_plan_for_batches_is_built_for_single_images_too() -> None:
