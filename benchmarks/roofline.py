@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lgnet_cli.engines.cost import Cost, cost_of
-from lgnet_cli.engines.plan import parse_profile
+from lgnet_cli.engines.nvidia.profile import parse_profile
 from lgnet_cli.engines.source import graph_for, open_source
 
 BATCHES = (1, 32)

@@ -6,9 +6,11 @@ parsed is counted, because no flag of the builder could be trusted to have made 
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
+
+import onnx
 
 from lgnet_cli.atomic import write_bytes
 from lgnet_cli.errors import ModelError, UsageError
@@ -16,11 +18,24 @@ from lgnet_cli.spec import IMAGE, MASK
 
 from . import tensorrt_api as api
 from .libraries import TensorRT
-from .plan import EXPECTED_HALF_SHARE, Precision, Profile
+from .nvidia.forms import Form
+from .nvidia.profile import Profile
+from .nvidia.start import new_builder
+from .plan import EXPECTED_HALF_SHARE, Precision
 from .tensorrt_log import Words, log_of
 
 MAX_CACHE = 1 << 30
 """Bytes of a timing cache; ours are some megabytes."""
+
+FUSED_KERNEL = b"_gemm_mha_v2_0x"
+"""Begins the name of a fused attention kernel in a plan of TensorRT-RTX, which was read there; nothing documents it."""
+
+NOT_FUSED = "is_decomposable"
+"""From TensorRT's error about an attention that it may not take apart and has no kernel for."""
+
+
+class NotFused(ModelError):
+    """The builder has no fused kernel for an attention of the graph on a GPU that it builds for."""
 
 
 class Progress(Protocol):
@@ -41,6 +56,10 @@ class Order:
     workspace: float | None = None  # GiB of scratch memory; None leaves it to the builder
     level: int | None = None  # 0 to 5: how hard to search; None leaves it to the builder
     timing_cache: Path | None = None  # read if there, and written
+    attention: Form = "fused"  # how it stands in the graph; for fp16
+    portable: bool = False  # for all GPUs of this one's compute capability, not for this model of GPU alone
+    tf32: bool = True  # whether float32 products may round their factors to 10 bits, as half does
+    detailed: bool = False  # whether the plan says how it computes each layer
 
 
 @dataclass(frozen=True)
@@ -50,6 +69,7 @@ class Count:
     half: int  # tensors in half
     floating: int  # tensors in half or float
     float_convolutions: list[str]  # layers that convolve in float
+    attention: int = 0  # operators that a kernel computes whole: the builder fuses each, or fails
 
     @property
     def share(self) -> float:
@@ -67,6 +87,11 @@ class Built:
     count: Count
     seconds: float
 
+    @property
+    def fused_kernels(self) -> int:
+        """In the plan, by their name; several for each attention, since one plan serves several shapes and GPUs."""
+        return self.plan.tobytes().count(FUSED_KERNEL)
+
 
 def build_plan(trt: TensorRT, graph: Path, order: Order, progress: Progress) -> Built:
     """Build `graph` as `order` says.
@@ -79,16 +104,18 @@ def build_plan(trt: TensorRT, graph: Path, order: Order, progress: Progress) -> 
 
     Raises:
         ModelError: the graph cannot be parsed (with the node's name) or built, or is of another precision.
+        MissingBackend: TensorRT cannot start.
+        NotFused: no kernel computes its attention whole.
         UsageError: the profile does not fit the graph.
         KeyboardInterrupt: Ctrl-C; the builder has stopped.
     """
     started = time.perf_counter()
     log = log_of(trt)
     log.words.clear()
-    builder = trt.Builder(log)
+    builder = new_builder(trt, log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     _parse(trt, network, graph, log)
-    count = count_types(trt, network)
+    count = replace(count_types(trt, network), attention=_operators(graph))
     check_count(graph, count, order.precision)
     config = _configured(trt, builder, order)
     monitor = _monitor(trt, progress)
@@ -126,6 +153,16 @@ def check_count(graph: Path, count: Count, precision: str) -> None:
         raise ModelError(f"{graph}: asked for fp16, but these convolve in float32: {named}", mend=mend)
 
 
+def check_fused(graph: Path, count: Count, kernels: int) -> None:
+    """Raises ModelError where a plan of TensorRT-RTX has fewer fused kernels than its network has attentions."""
+    if kernels < count.attention:
+        raise ModelError(
+            f"{graph}: {count.attention} attentions to fuse, but {kernels} fused attention kernels are in the plan, by "
+            f"the name that TensorRT-RTX 1.7 gives them ({FUSED_KERNEL.decode()})",
+            mend="if yours names them otherwise, --keep writes the plan all the same; please report it",
+        )
+
+
 def _parse(trt: TensorRT, network: api.INetworkDefinition, graph: Path, log: Any) -> None:
     parser = trt.OnnxParser(network, log)
     if parser.parse_from_file(str(graph)):
@@ -140,12 +177,13 @@ def _parse(trt: TensorRT, network: api.INetworkDefinition, graph: Path, log: Any
 
 def _configured(trt: TensorRT, builder: api.Builder, order: Order) -> api.IBuilderConfig:
     config = builder.create_builder_config()
-    shapes = builder.create_optimization_profile()
-    extents = [(n, s, s) for n, s in zip(order.profile.batch, order.profile.side, strict=True)]
-    shapes.set_shape(IMAGE, *((*extent, 3) for extent in extents))
-    shapes.set_shape(MASK, *extents)
-    if config.add_optimization_profile(shapes) < 0:
-        raise UsageError(f"the builder refuses the profile {order.profile}")
+    for profile in filter(None, (order.profile, order.profile.singles)):
+        shapes = builder.create_optimization_profile()
+        extents = [(n, s, s) for n, s in zip(profile.batch, profile.side, strict=True)]
+        shapes.set_shape(IMAGE, *((*extent, 3) for extent in extents))
+        shapes.set_shape(MASK, *extents)
+        if config.add_optimization_profile(shapes) < 0:
+            raise UsageError(f"the builder refuses the profile {profile}")
     if order.workspace is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(order.workspace * 2**30))
     if order.level is not None:
@@ -154,7 +192,24 @@ def _configured(trt: TensorRT, builder: api.Builder, order: Order) -> api.IBuild
         _target(trt, cast(api.IBuilderConfigRtx, config), order.capabilities)
     if order.timing_cache:
         _set_timing_cache(config, order.timing_cache)
+    if not order.tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)
+    if order.detailed:
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    if order.portable:
+        config.hardware_compatibility_level = _same_capability(trt)
     return config
+
+
+def _same_capability(trt: TensorRT) -> Any:
+    """Raises UsageError where this TensorRT does not know it: those before 10.9 or so."""
+    level = getattr(trt.HardwareCompatibilityLevel, "SAME_COMPUTE_CAPABILITY", None)
+    if level is None:
+        raise UsageError(
+            f"--portable: TensorRT {trt.__version__} builds for one model of GPU alone",
+            mend="install a later one: pip install --upgrade tensorrt",
+        )
+    return level
 
 
 def _target(trt: TensorRT, config: api.IBuilderConfigRtx, capabilities: tuple[str, ...]) -> None:
@@ -179,14 +234,20 @@ def _check_built(graph: Path, plan: object, words: Words, interrupted: bool) -> 
         raise KeyboardInterrupt
     if words.inconsistent:
         raise UsageError(f"the profile does not fit {graph.name}: {words.inconsistent}")
+    unfused = words.find(NOT_FUSED)
+    if plan is None and unfused:
+        raise NotFused(
+            f"{graph}: the builder has no fused kernel for its attention on these GPUs: {' '.join(unfused.split())}",
+            mend="build it with --attention products, which may be slower and take far more memory",
+        )
     if plan is None:
-        raise ModelError(f"{graph}: the builder failed: {words.last()}", mend=_mend(words))
+        mend = "a smaller --batch or --size, or more --workspace, may help"
+        raise ModelError(f"{graph}: the builder failed: {words.last()}", mend=mend)
 
 
-def _mend(words: Words) -> str:
-    if words.find("Turing"):
-        return "for Turing (75), build from its weights: their graph for it multiplies in half"
-    return "a smaller --batch or --size, or more --workspace, may help"
+def _operators(graph: Path) -> int:
+    """How many attentions of a graph stand in it as one operator."""
+    return sum(node.op_type == "Attention" for node in onnx.load(graph, load_external_data=False).graph.node)
 
 
 def _monitor(trt: TensorRT, progress: Progress) -> Any:

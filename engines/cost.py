@@ -20,12 +20,16 @@ class Cost:
     float_flops: int  # of those in float32
     weight_bytes: int
     border_bytes: int  # image, mask and result
-    peak_bytes: int  # intermediate results alive at once, if nothing is fused and all is freed after its last use
+    peak_bytes: int  # results of the graph's operators alive at once, if each is freed after its last use
 
     @property
     def least_traffic(self) -> int:
         """Bytes that must be read or written even if every intermediate result stayed in the caches."""
         return self.weight_bytes + self.border_bytes
+
+    def device_bytes(self, lanes: int) -> int:
+        """Of a GPU's memory, with `lanes` batches on their way; what a builder fuses further makes it less."""
+        return self.weight_bytes + lanes * (self.peak_bytes + self.border_bytes)
 
 
 def cost_of(path: Path, batch: int, side: int) -> Cost:
@@ -71,11 +75,13 @@ def _flops(graph: onnx.GraphProto, tensors: dict[str, tuple[Shape, int]]) -> tup
     """Of the layers that do nearly all the arithmetic: (in half, in float32)."""
     totals: dict[int, int] = {onnx.TensorProto.FLOAT16: 0, onnx.TensorProto.FLOAT: 0}
     for node in graph.node:
-        if node.op_type not in ("Conv", "ConvTranspose", "MatMul"):
+        if node.op_type not in ("Conv", "ConvTranspose", "MatMul", "Attention"):
             continue
         (first, kind), (second, _), (out, _) = (tensors[n] for n in (node.input[0], node.input[1], node.output[0]))
         if node.op_type == "MatMul":
             products = math.prod(out) * first[-1]
+        elif node.op_type == "Attention":  # every query meets every key, and every weight every value
+            products = 2 * math.prod(first) * second[-2]
         else:  # every weight meets every position: of the output, or for a transposed convolution of the input
             positions = out if node.op_type == "Conv" else first
             products = math.prod(second) * positions[0] * math.prod(positions[2:])

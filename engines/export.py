@@ -24,7 +24,8 @@ from lgnet_cli.model.lgnet import LocalNet, UNet
 from lgnet_cli.spec import DEFAULT_SIZE, FILLED, IMAGE, MASK, SIZE_MULTIPLE
 from lgnet_cli.weights.header import read_header, sha256
 
-from .turing import halve_products
+from .nvidia.attention import halve_attention
+from .nvidia.forms import Form
 from .windows import around_holes, in_onnx
 
 Precision = Literal["fp32", "fp16"]
@@ -32,10 +33,15 @@ Precision = Literal["fp32", "fp16"]
 OPSET = 18
 """The ONNX operator set: the first whose Split and Pad the graph needs, and old enough for every runtime in use."""
 
+OPSET_OF_ATTENTION = 23
+"""The first that has the operator `Attention`. TensorRT parses it since 10.14, ONNX Runtime runs it since 1.23."""
+
+QUERY_HEADS = 2
+
 CPU_SLICES = 16
 """In how many parts attention's queries are computed one after the other. The 4096 x 4096 scores of a 256 x 256 image
-are then never there as a whole: less memory, and the parts stay in a CPU's cache. GPU compilers fuse attention when it
-stands in one piece: give them 1."""
+are then never there as a whole: less memory, and the parts stay in a CPU's cache. A graph for GPUs has it in one piece:
+1."""
 
 
 AROUND_HOLES = "around the holes"
@@ -97,7 +103,7 @@ def export_onnx(
     size: int | None = None,
     slices: int = CPU_SLICES,
     windows: bool = True,
-    turing: bool = False,
+    attention: Form = "float",
     weights_sha256: str = "",
 ) -> None:
     """Write `model` as one ONNX file with a dynamic batch, whole or not at all.
@@ -105,19 +111,19 @@ def export_onnx(
     Args:
         model: trained network, BatchNorm and all; it is not changed.
         path: where the graph goes.
-        precision: `fp16` halves weights and arithmetic, except attention, which stays in float32.
+        precision: `fp16` halves weights and arithmetic, except attention, for which see below.
         size: one fixed side in pixels, or None for any height and width that are multiples of 256.
         slices: see CPU_SLICES.
         windows: compute NetL around the holes alone, in tensors whose sizes depend on the mask, which TensorRT does not
             take. The pictures are the same.
-        turing: attention's matrix products too in half; for `fp16`.
+        attention: for `fp16`, how attention stands in the graph; see `Form`. Normalising stays in float32 in any.
         weights_sha256: hash of the file the weights came from; the graph carries it.
 
     Raises:
         UsageError: `size` is no multiple of 256.
     """
-    graph = _graph(model, precision, size, slices, windows, turing)
-    _describe(graph, model.width, precision, size, slices, windows, weights_sha256)
+    graph = _graph(model, precision, size, slices, windows, attention)
+    _describe(graph, model.width, precision, size, slices, windows, weights_sha256, attention)
     with replacing(path) as temporary:
         onnx.save_model(graph, temporary)
 
@@ -140,13 +146,13 @@ def ship(model: LGNet, folder: Path, name: str, provenance: dict[str, str]) -> N
 
 
 def _graph(
-    model: LGNet, precision: Precision, size: int | None, slices: int, windows: bool, turing: bool = False
+    model: LGNet, precision: Precision, size: int | None, slices: int, windows: bool, attention: Form = "float"
 ) -> onnx.ModelProto:
     if size is not None and (size < SIZE_MULTIPLE or size % SIZE_MULTIPLE):
         raise UsageError(f"size {size}: the network halves it eight times, so it must be a multiple of {SIZE_MULTIPLE}")
     folded = around_holes(fold_batchnorm(model)) if windows else fold_batchnorm(model)
-    if turing:
-        halve_products(folded)
+    if attention != "float":
+        halve_attention(folded)
     network = EightBit(folded.half() if precision == "fp16" else folded).eval()
     side = size or 2 * DEFAULT_SIZE  # a dynamic size is traced at another than the smallest, which could be special
     image = torch.zeros(2, side, side, 3, dtype=torch.uint8)
@@ -160,33 +166,51 @@ def _graph(
             (image, image[..., 0]),
             input_names=[IMAGE, MASK],
             output_names=[FILLED],
-            opset_version=OPSET,
+            opset_version=OPSET_OF_ATTENTION if attention == "fused" else OPSET,
             dynamic_shapes={"image": free, "mask": free},
             custom_translation_table=in_onnx()
-            | {torch.ops.aten.scaled_dot_product_attention.default: _attention_in(slices)},
+            | {torch.ops.aten.scaled_dot_product_attention.default: _attention_in(slices, attention)},
             verbose=False,
         )
     assert program is not None
     graph = _without_traces(program.model_proto)
+    for node in graph.graph.node:
+        if node.op_type == "Attention":
+            del node.output[1:]  # the exporter names all four, and TensorRT would compute what is named
     if windows:
         del graph.graph.value_info[:]  # the sizes that the exporter noted are those without windows
     return graph
 
 
-def _attention_in(slices: int) -> Any:
-    """How attention with scale 1 is written in ONNX, its queries split in `slices` parts computed in turn."""
+def _attention_in(slices: int, form: Form) -> Any:
+    """How attention with scale 1 is written in ONNX: as one operator, or in `slices` parts of its queries, in turn."""
     from onnxscript import opset18 as op
 
     def attention(
         query: Any, key: Any, value: Any, attn_mask: None = None, dropout_p: float = 0.0, is_causal: bool = False,
         scale: float = 1.0, enable_gqa: bool = False,
     ) -> Any:  # fmt: skip
+        if form == "fused":
+            return _in_one_operator(query, key, value)
         keys = op.Transpose(key, perm=[0, 1, 3, 2])
         parts = op.Split(query, axis=2, num_outputs=slices) if slices > 1 else [query]
         mixed = [op.MatMul(op.Softmax(op.MatMul(part, keys), axis=-1), value) for part in parts]
         return op.Concat(*mixed, axis=2) if slices > 1 else mixed[0]
 
     return attention
+
+
+def _in_one_operator(query: Any, key: Any, value: Any) -> Any:
+    """As two heads, each with half of the queries, that share keys and values: the same numbers in the same places.
+
+    With one head, TensorRT-RTX 1.7 finds no fused kernel for a fixed batch of 1.
+    """
+    from onnxscript import opset18 as op
+    from onnxscript import opset23
+
+    halves = op.Reshape(query, [0, QUERY_HEADS, -1, query.shape[-1]])
+    mixed, *_ = opset23.Attention(halves, key, value, scale=1.0)
+    return op.Reshape(mixed, [0, 1, -1, query.shape[-1]])
 
 
 def _without_traces(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -208,6 +232,7 @@ def _describe(
     slices: int,
     windows: bool,
     weights_sha256: str,
+    attention: Form = "float",
 ) -> None:
     graph.producer_name = "lgnet"
     metadata = {
@@ -218,6 +243,8 @@ def _describe(
         "lgnet.local": AROUND_HOLES if windows else "everywhere",
         "lgnet.weights_sha256": weights_sha256,
     }
+    if attention != "float":  # as it is where nothing is said
+        metadata["lgnet.attention"] = attention
     onnx.helper.set_model_props(graph, metadata)
 
 

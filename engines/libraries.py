@@ -4,9 +4,12 @@ They are passed on as parameters, so that tests run the same code on a fake devi
 """
 
 import ctypes
+import functools
 import importlib
+import importlib.metadata
 import importlib.util
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -29,7 +32,7 @@ INSTALL = {
     TENSORRT: "pip install 'lgnet[tensorrt]'",
     TENSORRT_RTX: "pip install 'lgnet[rtx]'",
     TORCH_TENSORRT: "pip install 'lgnet[torch-tensorrt]'",
-    PYCUDA: "pip install pycuda  (it is compiled, with the CUDA toolkit's headers)",
+    PYCUDA: "pip install 'lgnet[pycuda]'  (it is compiled, by the CUDA toolkit)",
 }
 _MODULES = {
     TENSORRT: ("tensorrt",),
@@ -37,6 +40,10 @@ _MODULES = {
     TORCH_TENSORRT: ("torch_tensorrt",),
     PYCUDA: ("pycuda",),
 }
+
+
+_PACKAGES = {TENSORRT: "tensorrt-cu{}", TENSORRT_RTX: "tensorrt-rtx-cu{}-bindings"}
+_CUDA_MAJORS = (13, 12, 11)
 
 
 class TensorRT(Protocol):
@@ -49,11 +56,18 @@ class TensorRT(Protocol):
     OnnxParser: Callable[[api.INetworkDefinition, Any], api.OnnxParser]
     Runtime: Callable[[Any], api.Runtime]
     DataType: api.DataType
+    HardwareCompatibilityLevel: Any  # whose members differ by version
     LayerType: api.LayerType
+    BuilderFlag: api.BuilderFlag
+    ProfilingVerbosity: api.ProfilingVerbosity
+    LayerInformationFormat: api.LayerInformationFormat
     MemoryPoolType: api.MemoryPoolType
     NetworkDefinitionCreationFlag: api.NetworkDefinitionCreationFlag
     TensorIOMode: api.TensorIOMode
-    ComputeCapability: Any  # TensorRT-RTX alone
+    ComputeCapability: Any  # TensorRT-RTX alone, as are the next three
+    EngineValidity: api.EngineValidity
+    DynamicShapesKernelSpecializationStrategy: api.DynamicShapesKernelSpecializationStrategy
+    CudaGraphStrategy: api.CudaGraphStrategy
 
 
 class CudaStream(Protocol):
@@ -62,6 +76,13 @@ class CudaStream(Protocol):
     handle: int
 
     def synchronize(self) -> object: ...
+
+
+class CudaEvent(Protocol):
+    """A moment in a stream, by the device's clock."""
+
+    def record(self, stream: CudaStream) -> object: ...
+    def time_till(self, event: Any) -> float: ...  # milliseconds
 
 
 class CudaContext(Protocol):
@@ -76,18 +97,39 @@ class CudaDevice(Protocol):
     def retain_primary_context(self) -> CudaContext: ...
 
 
+class HostAllocation(Protocol):
+    """The base of an array in page-locked memory."""
+
+    def free(self) -> object: ...
+
+
 class CudaMemory(Protocol):
     def __int__(self) -> int: ...
     def free(self) -> None: ...
 
 
+class Graph(Protocol):
+    """Work of a stream, sent at once ever after."""
+
+    def launch(self, stream: CudaStream) -> None: ...
+    def free(self) -> None: ...
+
+
+class Graphs(Protocol):
+    """What captures work: lgnet's own driver calls, also beside pycuda, which has none for it."""
+
+    def capture(self, stream: CudaStream, work: Callable[[], bool]) -> Graph: ...
+
+
 class Driver(Protocol):
-    """The module `pycuda.driver`, as far as the runner uses it."""
+    """The module `pycuda.driver`, as far as the runner uses it; `nvidia/driver.py` is another."""
 
     Device: Callable[[int], CudaDevice]
-    Stream: Callable[[], CudaStream]
+    Stream: Callable[[int], CudaStream]
+    Event: Callable[[], CudaEvent]
 
     def init(self) -> None: ...
+    def mem_get_info(self) -> tuple[int, int]: ...  # (free, all) bytes of the device
     def pagelocked_empty(self, shape: tuple[int, ...], dtype: type[np.uint8]) -> NDArray[np.uint8]: ...
     def mem_alloc(self, bytes: int) -> CudaMemory: ...
     def memcpy_htod_async(self, dest: int, src: NDArray[np.uint8], stream: CudaStream) -> None: ...
@@ -97,6 +139,15 @@ class Driver(Protocol):
 def installed(name: str) -> bool:
     """Whether the packages of one of INSTALL's are there; they may still fail to load."""
     return all(importlib.util.find_spec(module) is not None for module in _MODULES[name])
+
+
+def cuda_of(flavour: str) -> int:
+    """The major version of CUDA that the installed package of `flavour` is for; 0 where its name does not say."""
+    for major in _CUDA_MAJORS:
+        with suppress(importlib.metadata.PackageNotFoundError, KeyError):
+            importlib.metadata.version(_PACKAGES[flavour].format(major))
+            return major
+    return 0
 
 
 def load_tensorrt(flavour: str) -> TensorRT:
@@ -112,19 +163,25 @@ def load_tensorrt(flavour: str) -> TensorRT:
 
 
 def load_driver() -> Driver:
-    """pycuda's driver module, initialised. Raises MissingBackend: no pycuda, no NVIDIA driver, no device."""
+    """pycuda's driver module where it is installed, else lgnet's own, initialised.
+
+    Raises MissingBackend: no NVIDIA driver, no device.
+    """
     try:
-        driver = importlib.import_module("pycuda.driver")
-    except (ImportError, OSError) as error:
-        why = str(error).partition("\n")[0]
-        if "libcuda." in why:  # the driver's own library, which pycuda is linked to
-            raise MissingBackend(
-                f"no NVIDIA driver is here: {why}", mend="install it; then check: nvidia-smi"
-            ) from error
-        raise MissingBackend(
-            f"running a plan takes pycuda: {why}", mend=f"install it with: {INSTALL[PYCUDA]}"
-        ) from error
-    return initialised(cast(Driver, driver))
+        return initialised(cast(Driver, importlib.import_module("pycuda.driver")))
+    except (ImportError, OSError):  # not installed, or compiled for what is not here
+        return initialised(cast(Driver, own_driver()))
+
+
+@functools.cache  # one for the process, as a module is
+def own_driver() -> Graphs:
+    """lgnet's own calls of the driver, which are a `Driver` too. Raises MissingBackend where there is none."""
+    from .nvidia.driver import load
+
+    try:
+        return load()
+    except OSError as error:
+        raise MissingBackend(f"no NVIDIA driver is here: {error}", mend="install it; then check: nvidia-smi") from error
 
 
 def initialised(driver: Driver) -> Driver:
@@ -139,6 +196,20 @@ def initialised(driver: Driver) -> Driver:
     return driver
 
 
+def check_skew(version: str, library: Path) -> None:
+    """Raises ImportError where bindings of `version`, such as "1.7.1.116", are not those of a library such as
+    libtensorrt_rtx.so.1.7.1: their packages are versioned apart, and other bindings crash in it."""
+    its = library.name.partition(".so.")[2]
+    if version and not f"{version}.".startswith(f"{its}."):
+        raise ImportError(f"its bindings are {version} and its library is {library.name}; both must be of one version")
+
+
+def _version_of(flavour: str) -> str:
+    """Of the installed bindings, "" where it cannot be told."""
+    major = cuda_of(flavour)
+    return importlib.metadata.version(_PACKAGES[flavour].format(major)) if major else ""
+
+
 def _rtx() -> Any:
     """TensorRT-RTX out of two packages: one holds the bindings, the other the libraries they need."""
     bindings = importlib.util.find_spec("tensorrt_rtx_bindings")
@@ -146,9 +217,11 @@ def _rtx() -> Any:
     if bindings is None or libraries is None or not libraries.submodule_search_locations:
         raise ImportError("its two packages are not both installed")
     folder = Path(libraries.submodule_search_locations[0])
+    version = _version_of(TENSORRT_RTX)
     for start in ("libtensorrt_rtx.so.", "libtensorrt_onnxparser_rtx.so."):
         files = sorted(folder.glob(f"{start}*"))
         if not files:
             raise ImportError(f"{folder}: no {start}*")
+        check_skew(version, files[-1])
         ctypes.CDLL(str(files[-1]), mode=ctypes.RTLD_GLOBAL)  # found under its name when the bindings ask for it
     return importlib.import_module("tensorrt_rtx_bindings")

@@ -3,11 +3,25 @@
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from .libraries import PYCUDA, TENSORRT_RTX, TORCH_TENSORRT, Driver, TensorRT, installed, load_driver, load_tensorrt
+from lgnet_cli.errors import MissingBackend
 
-MAJOR, MINOR = 75, 76
-"""CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
+from .libraries import (
+    TENSORRT,
+    TENSORRT_RTX,
+    Driver,
+    Graphs,
+    TensorRT,
+    cuda_of,
+    installed,
+    load_driver,
+    load_tensorrt,
+    own_driver,
+)
+
+CLOCK, MULTIPROCESSORS, MEMORY_CLOCK, BUS_WIDTH, MAJOR, MINOR = 13, 16, 36, 37, 75, 76
+"""CU_DEVICE_ATTRIBUTE_...: clocks in kHz, the width of the memory's bus in bits, compute capability."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +32,9 @@ class Gpu:
     capability: str  # compute capability, such as "8.9"
     cuda: str  # newest CUDA version that the driver serves, such as "13.0"
     memory: int  # bytes
+    multiprocessors: int = 0
+    clock: float = 0  # Hz, of its multiprocessors at most; 0 where the driver does not say
+    bandwidth: float = 0  # bytes/s of its memory, likewise
 
 
 @dataclass(frozen=True)
@@ -28,12 +45,24 @@ class Machine:
     tensorrt: Callable[[str], TensorRT]  # loads the module of a flavour, or raises MissingBackend
     driver: Callable[[], Driver]  # likewise
     installed: Callable[[str], bool]  # whether one of libraries.INSTALL is there
+    graphs: Callable[[], Graphs] = own_driver
+    cuda_of: Callable[[str], int] = cuda_of  # major version of CUDA that a flavour's package is for, 0 if unknown
 
     def runs(self, backend: str, capabilities: tuple[str, ...]) -> bool:
         """Whether it can run what `backend` builds for `capabilities` (such as "89"; () for the GPU at hand)."""
-        if not self.gpu or (backend != TORCH_TENSORRT and not self.installed(PYCUDA)):
+        if not self.gpu:
             return False
         return backend != TENSORRT_RTX or self.gpu.capability.replace(".", "") in capabilities
+
+    def check_cuda(self, flavour: str) -> None:
+        """Raises MissingBackend where the package of `flavour` is for a later CUDA than the driver serves."""
+        wanted = self.cuda_of(flavour)
+        if self.gpu and wanted > int(self.gpu.cuda.partition(".")[0]):
+            older = f", or: pip uninstall tensorrt; pip install tensorrt-cu{wanted - 1}" if flavour == TENSORRT else ""
+            raise MissingBackend(
+                f"{flavour}: what is installed is for CUDA {wanted}, and the driver serves CUDA {self.gpu.cuda}",
+                mend=f"install a newer driver{older}",
+            )
 
 
 def this_machine() -> Machine:
@@ -47,18 +76,24 @@ def _gpu() -> Gpu | None:
     except OSError:
         return None
     device, version = ctypes.c_int(), ctypes.c_int()
-    name, memory = ctypes.create_string_buffer(256), ctypes.c_size_t()
-    major, minor = ctypes.c_int(), ctypes.c_int()
+    text, memory = ctypes.create_string_buffer(256), ctypes.c_size_t()
+    said = {attribute: ctypes.c_int() for attribute in (CLOCK, MULTIPROCESSORS, MEMORY_CLOCK, BUS_WIDTH, MAJOR, MINOR)}
     calls: tuple[Callable[[], int], ...] = (
         lambda: driver.cuInit(0),
         lambda: driver.cuDeviceGet(ctypes.byref(device), 0),
         lambda: driver.cuDriverGetVersion(ctypes.byref(version)),
-        lambda: driver.cuDeviceGetName(name, len(name), device),
+        lambda: driver.cuDeviceGetName(text, len(text), device),
         lambda: driver.cuDeviceTotalMem_v2(ctypes.byref(memory), device),
-        lambda: driver.cuDeviceGetAttribute(ctypes.byref(major), MAJOR, device),
-        lambda: driver.cuDeviceGetAttribute(ctypes.byref(minor), MINOR, device),
+        *(partial(driver.cuDeviceGetAttribute, ctypes.byref(said[name]), name, device) for name in (MAJOR, MINOR)),
     )
     if any(call() for call in calls):  # each gives 0 when it worked; the first that did not ends it
         return None
     cuda = f"{version.value // 1000}.{version.value % 1000 // 10}"
-    return Gpu(name.value.decode(errors="replace"), f"{major.value}.{minor.value}", cuda, memory.value)
+    for name in (CLOCK, MULTIPROCESSORS, MEMORY_CLOCK, BUS_WIDTH):  # which stay 0 where the driver does not tell
+        driver.cuDeviceGetAttribute(ctypes.byref(said[name]), name, device)
+    at = {name: value.value for name, value in said.items()}
+    bandwidth = 2 * 1000 * at[MEMORY_CLOCK] * at[BUS_WIDTH] / 8  # twice a clock
+    return Gpu(
+        text.value.decode(errors="replace"), f"{at[MAJOR]}.{at[MINOR]}", cuda, memory.value, at[MULTIPROCESSORS],
+        1000 * at[CLOCK], bandwidth,
+    )  # fmt: skip

@@ -13,68 +13,27 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lgnet_cli.atomic import replacing
-from lgnet_cli.errors import EngineError, ModelError, UsageError
-from lgnet_cli.spec import SIZE_MULTIPLE
+from lgnet_cli.errors import ModelError
 from lgnet_cli.weights import DEFAULT_WEIGHTS
 from lgnet_cli.weights.header import sha256
 
 from .libraries import CAPABILITIES, TENSORRT, TENSORRT_RTX, TORCH_TENSORRT
+from .nvidia.forms import Form
+from .nvidia.profile import Profile
 
 Precision = Literal["fp32", "fp16"]
 
-FORMAT = "lgnet-plan-1"
+FORMAT = "lgnet-plan-2"
 
 MAX_SIDECAR = 1 << 16
 """Bytes. Ours are one kilobyte; more is no sidecar of ours and is not read."""
 
-MAX_BATCH = 1024
-MAX_SIDE = 4096
-"""Images and pixels that a profile may ask for; more is a slip of the keyboard, and takes the builder down."""
-
 EXPECTED_HALF_SHARE = 0.6
-"""Of the floating-point tensors of a half-precision network. lgnet's own has 154 of 222 in half (0.69) at every width:
-the rest is attention, which stays in float32. (For Turing 175 of 246.) A float32 graph has 0."""
-
-LANES = 2
-"""Batches on their way at a time, each in buffers of its own."""
-
-MAX_BUFFERS = 4 << 30
-"""Bytes of page-locked memory for all of them; a profile that wants more is refused before they are asked for."""
+"""Of the floating-point tensors of a half-precision network. lgnet's own has 187 of 243 in half (0.77), the rest being
+what attention's normalising takes; with all of attention in float32 154 of 222 (0.69). A float32 graph has 0."""
 
 LONGEST = 256
 """Characters of a sidecar's texts, which are printed."""
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What an engine takes: least, best and most of each. Its tactics are chosen for the best."""
-
-    batch: tuple[int, int, int]  # images
-    side: tuple[int, int, int]  # pixels, of height and of width
-
-    @property
-    def fixed_size(self) -> int | None:
-        """The only side, or None where there are several."""
-        return self.side[0] if self.side[0] == self.side[2] else None
-
-    @property
-    def sizes(self) -> str:
-        """As EngineInfo says it: "256", or "256..1024"."""
-        return str(self.side[0]) if self.fixed_size else f"{self.side[0]}..{self.side[2]}"
-
-    @property
-    def buffer_bytes(self) -> int:
-        """Of 8-bit images, masks and results of the largest batch, for all lanes; as much again on the device."""
-        return LANES * self.batch[2] * self.side[2] ** 2 * (3 + 1 + 3)
-
-    def check_shape(self, height: int, width: int) -> None:
-        """Raises EngineError where an engine of this profile cannot take it."""
-        least, _, most = self.side
-        if any(side % SIZE_MULTIPLE or not least <= side <= most for side in (height, width)):
-            raise EngineError(
-                f"{height} x {width} is not within this engine's profile, {self.sizes} in multiples of {SIZE_MULTIPLE}",
-                mend=f"use --hd crop, or build one for it: lgnet build-engine WEIGHTS --size {least}..SIDE",
-            )
 
 
 @dataclass(frozen=True)
@@ -89,12 +48,15 @@ class Sidecar:
     compute_capabilities: list[str]  # of the GPUs it runs on, such as "8.9"
     gpu: str  # that it was built on, "" ahead of time
     cuda: str  # driver's version there, "" ahead of time
+    portable: bool  # whether it was built for all GPUs of that capability
     batch: list[int]  # least, best, most
     side: list[int]  # likewise, in pixels
     tensors: dict[str, str]  # name: type, at the border
     precision: str  # fp32 or fp16
     half_tensors: int  # in the network as it was parsed
     float_tensors: int
+    attention: str  # how it stands in the network: fused, products or float
+    fused_kernels: int  # for attention, found in the plan by their name
     onnx_sha256: str
     weights: str  # the file's name, without its folder
     weights_sha256: str
@@ -113,6 +75,8 @@ class Sidecar:
         ours = self.weights_sha256 == sha256(DEFAULT_WEIGHTS)
         weights = "" if ours else f" {shlex.quote(self.weights) if self.weights else 'WEIGHTS'}"
         named = f" --sm {','.join(capabilities)}" if flavour == TENSORRT_RTX else ""
+        named += " --portable" if self.portable else ""
+        named += " --attention float" if (self.precision, self.attention) == ("fp16", "float") else ""
         return (
             f"lgnet build-engine{weights} --{self.precision} --backend {flavour} --batch "
             f"{','.join(map(str, self.batch))} --size {self.profile.sizes}{named} -o {shlex.quote(str(plan))}"
@@ -126,25 +90,6 @@ def sidecar_of(plan: Path) -> Path:
 def here() -> str:
     """Operating system and processor, such as linux-x86_64."""
     return f"{platform.system().lower()}-{platform.machine().lower()}"
-
-
-def parse_profile(batch: str, size: str) -> Profile:
-    """`--batch 8` or `1,8,32`, `--size 256` or `256..1024`. Raises UsageError, before any builder starts."""
-    counts = _numbers(batch, ",", "--batch", "as one number, or as least,best,most: --batch 1,8,32")
-    sides = _numbers(size, "..", "--size", f"in multiples of {SIZE_MULTIPLE}: --size 256, or --size 256..1024")
-    if len(counts) not in (1, 3) or counts != sorted(counts) or not 1 <= counts[0] <= counts[-1] <= MAX_BATCH:
-        raise UsageError(
-            f"--batch {batch}: expected one number, or three rising ones (least, best, most), of 1 to {MAX_BATCH}",
-            mend="give --batch 8 or --batch 1,8,32",
-        )
-    if len(sides) > 2 or sides != sorted(sides) or any(s % SIZE_MULTIPLE or not 0 < s <= MAX_SIDE for s in sides):
-        raise UsageError(
-            f"--size {size}: the network halves a picture eight times, so every side is a multiple of {SIZE_MULTIPLE}, "
-            f"up to {MAX_SIDE}",
-            mend="give --size 256 or --size 256..1024",
-        )
-    least, best, most = counts * 3 if len(counts) == 1 else counts
-    return Profile((least, best, most), (sides[0], sides[0], sides[-1]))  # crops are of the least size: best there
 
 
 def write_plan(path: Path, data: bytes | memoryview, sidecar: Sidecar) -> None:
@@ -249,11 +194,17 @@ def check_gpu(plan: Path, sidecar: Sidecar, name: str, capability: str) -> None:
         )
 
 
-def _numbers(text: str, separator: str, option: str, how: str) -> list[int]:
-    parts = text.split(separator)
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise UsageError(f"{option} {text}: not numbers", mend=f"give it {how}")
-    return [int(part) for part in parts]
+def check_model(plan: Path, sidecar: Sidecar, name: str) -> None:
+    """Raises ModelError where TensorRT built the plan on another model of GPU than `name`, for that alone.
+
+    TensorRT loads such a plan with a warning that it may be slow or fail.
+    """
+    if sidecar.flavour == TENSORRT and sidecar.gpu not in ("", name) and not sidecar.portable:
+        raise ModelError(
+            f"{plan}: built on a {sidecar.gpu}, for that model of GPU alone; here is a {name}",
+            mend=f"build it anew here: {sidecar.rebuild(plan)}; or, there, with --portable for both; or run it all the "
+            "same with --trust-engine",
+        )
 
 
 def _parsed(path: Path, raw: bytes) -> Sidecar:
@@ -272,7 +223,7 @@ def _parsed(path: Path, raw: bytes) -> Sidecar:
 
 
 def _fits(name: str, value: object) -> bool:
-    if name in ("plan_bytes", "half_tensors", "float_tensors"):
+    if name in ("plan_bytes", "half_tensors", "float_tensors", "fused_kernels"):
         return type(value) is int and value >= 0
     if name in ("batch", "side"):
         return isinstance(value, list) and len(value) == 3 and all(type(v) is int and v > 0 for v in value)
@@ -280,6 +231,10 @@ def _fits(name: str, value: object) -> bool:
         return isinstance(value, list) and all(map(_is_text, value))
     if name == "tensors":
         return isinstance(value, dict) and all(map(_is_text, [*value, *value.values()]))
+    if name == "portable":
+        return isinstance(value, bool)
+    if name == "attention":
+        return value in get_args(Form)
     if name == "precision":
         return value in get_args(Precision)
     if name == "flavour":

@@ -1,7 +1,8 @@
 """The one contract every back end keeps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ class EngineInfo:
     max_pixels: int  # largest H * W one call may have; attention's memory grows with its square on some back ends
     weights_sha256: str  # of the weights file the graph was made from, or "" where it does not say
     side: int = DEFAULT_SIZE  # of its smallest picture, pixels: what crops are made to
+    batch: int = 1  # images a call that it is best given
+    beware: str = ""  # what speaks against using it as it is
 
 
 def least_side(sizes: str) -> int:
@@ -47,9 +50,35 @@ class Engine(Protocol):
 
         Raises:
             EngineError: this batch cannot be computed (out of memory, say); the engine stays usable.
+            DeviceLost: the GPU failed, and no later batch can be computed.
         """
         ...
 
     def close(self) -> None:
         """Give memory and devices back. The engine is not usable afterwards; a second call does nothing."""
+        ...
+
+
+class Pending(Protocol):
+    """A batch on its way through an engine."""
+
+    def result(self) -> Pixels:
+        """Wait for it, and give what `Engine.fill` gives. Raises EngineError, also for each of later calls."""
+        ...
+
+
+@runtime_checkable
+class Ahead(Engine, Protocol):
+    """An engine that takes the next batch while it computes one."""
+
+    def start(self, images: Sequence[Pixels], masks: Sequence[Pixels]) -> Pending:
+        """Send a batch on its way, and return once its pixels are copied; another may be started before its result.
+
+        Args:
+            images: at most `info.batch` of (H, W, 3) uint8 RGB, all of one shape that `info.sizes` allows.
+            masks: as many of (H, W) uint8, nonzero = hole.
+
+        Raises:
+            EngineError: this batch cannot be computed.
+        """
         ...

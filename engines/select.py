@@ -3,9 +3,11 @@
 import ctypes
 import importlib
 import importlib.util
-import os
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +15,7 @@ from lgnet_cli.errors import MissingBackend, ModelError, UsageError
 from lgnet_cli.weights import DEFAULT_GRAPH, DEFAULT_WEIGHTS
 from lgnet_cli.weights.header import read_header, sha256
 
+from .kept import cache_folder as cache_folder
 from .protocol import Engine
 
 
@@ -65,15 +68,30 @@ def choose(name: str, engine: Path | None = None) -> Choice:
     if name == "auto" and engine:
         return Choice("onnxruntime", f"{engine.name} is a graph")
     if name == "auto":
-        if cuda_devices() and _installed("torch"):
-            return Choice("torch-cuda", "a CUDA device is here")
-        return Choice("onnxruntime", "the default on a CPU")
+        return default_for(cuda_devices(), cuda_version(), cuda_of_torch())
     if name not in BACKENDS:
         raise UsageError(f"no back end is called {name!r}", mend=f"there are: auto, {', '.join(BACKENDS)}")
     backend = BACKENDS[name]
     if not _installed(backend.needs):
         raise MissingBackend(f"back end {name} is not installed here", mend=f"install it with: {backend.install}")
     return Choice(name, "named")
+
+
+def default_for(devices: int, driver: str, torch: str | None) -> Choice:
+    """The back end of a machine with so many CUDA devices.
+
+    Args:
+        devices: CUDA devices that the driver shows.
+        driver: the newest CUDA it serves, such as "13.0".
+        torch: the CUDA that the installed PyTorch is for, "" for none, None where there is no PyTorch.
+    """
+    if not devices or torch is None:
+        return Choice("onnxruntime", "the default on a CPU")
+    if not torch:
+        return Choice("onnxruntime", "there is a CUDA device, but the PyTorch that is installed is for CPUs alone")
+    if int(torch.partition(".")[0]) > int(driver.partition(".")[0]):
+        return Choice("onnxruntime", f"PyTorch is for CUDA {torch}, and the driver serves CUDA {driver}: update it")
+    return Choice("torch-cuda", "a CUDA device is here")
 
 
 def open_engine(
@@ -168,7 +186,7 @@ def _open_plan(name: str, plan: Path, trust: bool) -> Engine:
         from .torch_tensorrt import TorchTensorRtEngine, load_torch_tensorrt
 
         return TorchTensorRtEngine(plan, this_machine(), load_torch_tensorrt(), trust=trust)
-    return open_plan(plan, this_machine(), trust=trust, flavour=name)
+    return open_plan(plan, this_machine(), trust=trust, flavour=name, cache=cache_folder())
 
 
 def _built_once(name: str, weights: Path | None) -> Path:
@@ -184,13 +202,6 @@ def _built_once(name: str, weights: Path | None) -> Path:
     return built_once(name, weights or DEFAULT_WEIGHTS, cache_folder(), this_machine())
 
 
-def cache_folder() -> Path:
-    """$XDG_CACHE_HOME/lgnet, or ~/.cache/lgnet; made if it is not there."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lgnet"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def cuda_devices() -> int:
     """How many CUDA devices the driver shows, asked without loading PyTorch; 0 without a driver."""
     try:
@@ -200,6 +211,27 @@ def cuda_devices() -> int:
     count = ctypes.c_int(0)
     ready = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
     return count.value if ready else 0
+
+
+def cuda_version() -> str:
+    """The newest CUDA that the driver serves, such as "13.0"; "0.0" without a driver."""
+    version = ctypes.c_int(0)
+    with suppress(OSError):
+        ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
+    return f"{version.value // 1000}.{version.value % 1000 // 10}"
+
+
+def cuda_of_torch(found: ModuleSpec | None = None) -> str | None:
+    """The CUDA that the installed PyTorch is for, as its version.py says, "" for none; None without PyTorch.
+
+    Read and not imported: importing PyTorch takes seconds, which a batch that does not use it need not wait.
+    """
+    found = found or importlib.util.find_spec("torch")
+    if found is None or not found.submodule_search_locations:
+        return None
+    said = Path(found.submodule_search_locations[0], "version.py")
+    match = re.search(r"^cuda\b[^=]*=\s*['\"]([\d.]+)['\"]", said.read_text(), re.MULTILINE) if said.is_file() else None
+    return match[1] if match else ""
 
 
 def _export(weights: Path, graph: Path) -> None:

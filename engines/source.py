@@ -14,15 +14,17 @@ from lgnet_cli.weights import DEFAULT_WEIGHTS
 from lgnet_cli.weights.header import sha256
 
 from .export import AROUND_HOLES, export_onnx
+from .nvidia.forms import SAID, Form, form_of
+from .nvidia.profile import Profile
 from .onnxruntime import OnnxRuntimeEngine
-from .plan import Precision, Profile
+from .plan import Precision
 from .torch import fill_with
 from .verify import Fill, one_by_one
 
 FLOATS = {onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT}
 
 GPU_SLICES = 1
-"""Attention in one piece: GPU compilers fuse it then."""
+"""Attention in one piece, which is what a fused kernel takes."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Described:
     around_holes: bool
     weights_sha256: str
     precision: Precision  # of its convolutions' weights
+    attention: Form
     elsewhere: bool  # some weights lie in other files
 
 
@@ -62,13 +65,19 @@ def open_source(weights: Path | None) -> Source:
     return Source(path.name, hashlib.sha256(digests.encode()).hexdigest(), model)
 
 
-def graph_for(source: Source, precision: Precision, profile: Profile, folder: Path, *, turing: bool = False) -> Path:
-    """The source's graph for a GPU, exported into `folder`, or as it came. Raises UsageError where it does not fit."""
+def graph_for(
+    source: Source, precision: Precision, profile: Profile, folder: Path, *, attention: Form = "fused"
+) -> Path:
+    """The source's graph for a GPU, exported into `folder`, or as it came. Raises UsageError where it does not fit.
+
+    `attention` says how attention is to stand in it; see `Form`. In float32 no kernel fuses it, so there it is `float`.
+    """
     if source.model:
         path = folder / f"{Path(source.name).stem}-{precision}.onnx"
+        form = attention if precision == "fp16" else "float"
         export_onnx(
             source.model, path, precision=precision, size=profile.fixed_size, slices=GPU_SLICES, windows=False,
-            turing=turing, weights_sha256=source.sha256,
+            attention=form, weights_sha256=source.sha256,
         )  # fmt: skip
         return path
     assert source.graph
@@ -84,6 +93,11 @@ def graph_for(source: Source, precision: Precision, profile: Profile, folder: Pa
         raise UsageError(
             f"{source.graph}: its convolutions are {described.precision}, not {precision}",
             mend=f"build from its weights, or with --{described.precision}",
+        )
+    if precision == "fp16" and described.attention != attention:
+        raise UsageError(
+            f"{source.graph}: its attention is {SAID[described.attention]}, not {SAID[attention]}",
+            mend=f"build from its weights, or take it as it is: --attention {described.attention}",
         )
     if described.size.isdecimal() and profile.sizes != described.size:
         raise UsageError(
@@ -120,5 +134,6 @@ def _described(path: Path) -> Described:
         around_holes=entries.get("lgnet.local") == AROUND_HOLES,
         weights_sha256=entries.get("lgnet.weights_sha256", ""),
         precision="fp16" if kinds == {onnx.TensorProto.FLOAT16} else "fp32",
+        attention=form_of(entries),
         elsewhere=any(i.data_location == onnx.TensorProto.EXTERNAL for i in stored),
     )

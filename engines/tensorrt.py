@@ -6,24 +6,27 @@ other copies in or out. Beside PyTorch in one process it shares the device's pri
 
 import hashlib
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
-from lgnet_cli.errors import EngineError, LgnetError, MissingBackend, ModelError
-from lgnet_cli.spec import FILLED, IMAGE, MASK
+from lgnet_cli.errors import DeviceLost, EngineError, LgnetError, MissingBackend, ModelError
 
 from . import tensorrt_api as api
-from .libraries import CudaContext, CudaMemory, Driver, TensorRT
+from .libraries import TENSORRT, TENSORRT_RTX, Driver, Graphs, TensorRT
 from .machine import Machine
+from .nvidia.device import Gpu, gpu_of
+from .nvidia.lane import Batch, Lane
+from .nvidia.profile import LANES
+from .nvidia.rtx import Kernels, cache_file
+from .nvidia.start import deserialised, profile_of
 from .plan import (
-    LANES,
-    MAX_BUFFERS,
-    Profile,
     Sidecar,
     check_gpu,
+    check_model,
     check_precision,
     check_version,
     read_checked,
@@ -34,7 +37,9 @@ from .protocol import EngineInfo, Pixels
 from .tensorrt_log import Words, log_of
 
 
-def open_plan(plan: Path, machine: Machine, *, trust: bool = False, flavour: str = "tensorrt") -> "TensorRtEngine":
+def open_plan(
+    plan: Path, machine: Machine, *, trust: bool = False, flavour: str = "tensorrt", cache: Path | None = None
+) -> "TensorRtEngine":
     """Check a plan against its sidecar and this machine, in that order, and load it.
 
     Args:
@@ -42,6 +47,7 @@ def open_plan(plan: Path, machine: Machine, *, trust: bool = False, flavour: str
         machine: what is here.
         trust: deserialise it, which can run code of whoever made it, though its hash is not vouched for.
         flavour: of a trusted plan that has no sidecar.
+        cache: folder in which TensorRT-RTX keeps the kernels that it compiles; None for nowhere.
 
     Raises:
         ModelError: it has no sidecar, is cut off, edited, of another version, GPU or precision, or does not load.
@@ -58,191 +64,200 @@ def open_plan(plan: Path, machine: Machine, *, trust: bool = False, flavour: str
         raise MissingBackend(
             f"{plan}: no NVIDIA driver or GPU is here to run it on", mend="`lgnet doctor` says what this machine has"
         )
+    machine.check_cuda(sidecar.flavour if sidecar else flavour)
     driver = machine.driver()
     if sidecar:
         check_gpu(plan, sidecar, machine.gpu.name, machine.gpu.capability)
-    return TensorRtEngine(plan, data, sidecar, trt, driver, flavour)
+        if not trust:
+            check_model(plan, sidecar, machine.gpu.name)
+    flavour = sidecar.flavour if sidecar else flavour
+    kept = None
+    if cache and flavour == TENSORRT_RTX:
+        digest = sidecar.plan_sha256 if sidecar else hashlib.sha256(data).hexdigest()
+        kept = cache_file(cache, digest, machine.gpu.name, trt.__version__)
+    graphs = machine.graphs() if flavour == TENSORRT else None
+    return TensorRtEngine(plan, data, sidecar, trt, driver, flavour, kept, graphs)
+
+
+class Held:
+    """What an engine has on a GPU."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self.gpu = gpu
+        self.engine: api.ICudaEngine | None = None
+        self.kernels: Kernels | None = None
+        self.lanes: list[Lane] = []
+
+    def free(self) -> None:
+        """Give it all back. A device that failed takes nothing back: then it goes with the process."""
+        with suppress(Exception), self.gpu.current():
+            if self.kernels and self.lanes:
+                self.kernels.keep()
+            while self.lanes:
+                self.lanes.pop().free()
+            self.kernels = self.engine = None
+        self.lanes.clear()
+
+
+class OnItsWay:
+    """Satisfies `Pending`."""
+
+    def __init__(self, engine: "TensorRtEngine", lane: Lane, batch: Batch) -> None:
+        self._engine, self._lane, self._batch = engine, lane, batch
+
+    def result(self) -> Pixels:
+        return self._engine.finish(self._lane, self._batch)
 
 
 class TensorRtEngine:
-    """A plan on the first GPU. `fill` may be called from any thread, one call at a time."""
+    """A plan on the first GPU. May be called from any thread, one call at a time."""
 
     def __init__(
-        self, plan: Path, data: bytes, sidecar: Sidecar | None, trt: TensorRT, driver: Driver, flavour: str
-    ) -> None:
-        """Load a plan's `data`, which was checked; without a sidecar it is `flavour`'s.
+        self, plan: Path, data: bytes, sidecar: Sidecar | None, trt: TensorRT, driver: Driver, flavour: str,
+        kept: Path | None = None, graphs: Graphs | None = None,
+    ) -> None:  # fmt: skip
+        """Load a plan's `data`, which was checked and is `flavour`'s; `kept` is the file of its compiled kernels.
 
         Raises ModelError: TensorRT or CUDA refuses it, or it is no plan of lgnet's.
         """
-        device = driver.Device(0)
-        self._driver = driver
-        self._lock = threading.Lock()
-        self._lanes: list[_Lane] = []
-        self._context: CudaContext | None = device.retain_primary_context()
+        gpu, words = gpu_of(driver), log_of(trt).words
+        self._lock = threading.RLock()
+        self._turn = 0  # whose it is among the lanes
+        self._json = trt.LayerInformationFormat.JSON
+        self._held = Held(gpu)
+        self._free = weakref.finalize(self, self._held.free)  # also where nobody closes this
         try:
-            with self._current():
-                self._engine: api.ICudaEngine | None = _deserialised(plan, data, trt)
-                self._profile = _profile(plan, self._engine, trt)
-                for _ in range(LANES):  # one after the other: what is there is freed if the next finds no memory
-                    self._lanes.append(_Lane(plan, self._engine, self._profile, driver, log_of(trt).words))
+            with gpu.current():
+                self._held.engine, beware = deserialised(plan, data, trt, flavour)
+                self._profile = profile_of(plan, self._held.engine, trt)
+                self._held.kernels = Kernels(trt, self._held.engine, kept) if flavour == TENSORRT_RTX else None
+                beware = "; ".join(filter(None, (beware, self._open_lanes(plan, driver, words, graphs))))
         except BaseException:
             self.close()
             raise
         self.info = EngineInfo(
-            backend=sidecar.flavour if sidecar else flavour,
-            device=device.name(),
+            backend=flavour,
+            device=gpu.name,
             precision=sidecar.precision if sidecar else "of unknown precision",
             sizes=self._profile.sizes,
             max_pixels=self._profile.side[2] ** 2,
             weights_sha256=sidecar.weights_sha256 if sidecar else hashlib.sha256(data).hexdigest(),
             side=self._profile.side[0],
+            batch=self._profile.batch[2],
+            beware=beware,
         )
 
     def fill(self, image: Pixels, mask: Pixels) -> Pixels:
         """See `Engine.fill`. More images than the plan takes at once are split; too few are padded."""
+        result, most = np.empty_like(image, order="C"), self._profile.batch[2]
+        parts = [slice(start, start + most) for start in range(0, len(image), most)]
         with self._lock:
-            if self._context is None:
+            sent: list[OnItsWay] = []
+            try:
+                sent += [self._start(list(image[part]), list(mask[part]), result[part]) for part in parts]
+                for batch in sent:
+                    batch.result()
+            except BaseException:
+                self._give_up("a batch of the same call failed")  # nothing may still write into what is returned
+                raise
+        return result
+
+    def start(self, images: Sequence[Pixels], masks: Sequence[Pixels]) -> "OnItsWay":
+        """See `Ahead.start`."""
+        if not 0 < len(images) <= self._profile.batch[2]:
+            raise ValueError(f"{len(images)} images, for a plan that takes 1 to {self._profile.batch[2]}")
+        return self._start(images, masks, np.empty((len(images), *images[0].shape), np.uint8))
+
+    def _start(self, images: Sequence[Pixels], masks: Sequence[Pixels], result: Pixels) -> "OnItsWay":
+        """By the lanes in turn. A lane's results are taken when it is needed again, so that it is never waited for
+        while the other has nothing to do."""
+        with self._lock:
+            if not self._held.lanes:
                 raise EngineError("this engine is closed")
-            self._profile.check_shape(*mask.shape[1:])
-            result = np.empty_like(image, order="C")
-            with self._current():
-                self._run(image, mask, result)
-            return result
+            self._profile.check_shape(*masks[0].shape)
+            lane = self._held.lanes[self._turn % len(self._held.lanes)]
+            self._turn += 1
+            with self._held.gpu.current(), self._failing(lane):
+                lane.collect()
+                return OnItsWay(self, lane, lane.launch(images, masks, result))
+
+    def finish(self, lane: Lane, batch: Batch) -> Pixels:
+        """Wait for a batch of `start`. Raises EngineError: it failed, or was given up with one that did."""
+        with self._lock:
+            if batch.result is None and not batch.lost and self._held.lanes:
+                with self._held.gpu.current(), self._failing(lane):
+                    lane.collect()
+            if batch.result is None:
+                raise EngineError(batch.lost or "this engine is closed")
+            return batch.result
+
+    def device_seconds(self, image: Pixels, mask: Pixels) -> tuple[float, float, float]:
+        """How long the device takes for a batch: to copy it in, to compute it, to copy it out. Raises EngineError."""
+        with self._lock:
+            if not self._held.lanes:
+                raise EngineError("this engine is closed")
+            lane = self._held.lanes[0]
+            with self._held.gpu.current(), self._failing(lane):
+                lane.collect()
+                return lane.seconds(list(image), list(mask))
+
+    def layers(self) -> str:
+        """How the plan computes each layer, as TensorRT's JSON; names alone where it was not built to say more."""
+        with self._held.gpu.current():
+            assert self._held.engine
+            inspector = self._held.engine.create_engine_inspector()
+            return inspector.get_engine_information(self._json)
+
+    def captured(self) -> str:
+        """Whether small batches run as CUDA graphs, in words."""
+        return (
+            "; ".join(dict.fromkeys(lane.captured for lane in self._held.lanes if lane.captured)) or "by TensorRT-RTX"
+        )
+
+    def memory(self) -> tuple[int, int]:
+        """Bytes of the device: (free, all)."""
+        with self._held.gpu.current():
+            return self._held.gpu.driver.mem_get_info()
 
     def close(self) -> None:
-        """On the thread that opened it: pycuda lets a context go on no other."""
+        """From any thread."""
         with self._lock:
-            if self._context is None:
-                return
-            with self._current():
-                for lane in self._lanes:
-                    lane.free()
-                self._lanes.clear()
-                self._engine = None
-            self._context.detach()
-            self._context = None
+            self._free()
 
-    def _run(self, image: Pixels, mask: Pixels, result: Pixels) -> None:
-        """Batches to the lanes in turn. A lane's results are taken when it is needed again, so that it is never
-        waited for while the other has nothing to do."""
-        most = self._profile.batch[2]
-        try:
-            for number, start in enumerate(range(0, len(image), most)):
-                lane, part = self._lanes[number % LANES], slice(start, start + most)
-                lane.collect()
-                lane.launch(image[part], mask[part], result[part], least=self._profile.batch[0])
-            for lane in self._lanes:
-                lane.collect()
-        except BaseException as error:
-            for lane in self._lanes:  # nothing may still write into buffers that the next call uses
-                lane.abandon()
-            if isinstance(error, LgnetError) or not isinstance(error, Exception):
-                raise
-            raise EngineError(f"CUDA failed: {error}") from error  # pycuda's error classes are not there without it
+    def _open_lanes(self, plan: Path, driver: Driver, words: Words, graphs: Graphs | None) -> str:
+        """As many as there is memory for; says what speaks against it where that is one alone."""
+        held = self._held
+        assert held.engine
+        for number in range(LANES):
+            try:
+                config = held.kernels.config if held.kernels else None
+                held.lanes.append(Lane(plan, held.engine, self._profile, driver, words, config, graphs))
+            except ModelError as error:  # of memory
+                if number == 0:
+                    raise
+                return f"there is memory for one stream alone, which is slower ({error.args[0]})"
+        return ""
+
+    def _give_up(self, why: str) -> None:
+        if not self._held.lanes:
+            return
+        with self._held.gpu.current():
+            for lane in self._held.lanes:
+                lane.abandon(why)
 
     @contextmanager
-    def _current(self) -> Iterator[None]:
-        """The device's context on this thread, and off it again: contexts belong to threads."""
-        assert self._context is not None
-        self._context.push()
+    def _failing(self, lane: Lane) -> Iterator[None]:
+        """What goes wrong with a lane, as an EngineError; then nothing of it is on its way any more."""
         try:
             yield
-        finally:
-            self._context.pop()
-
-
-class _Lane:
-    """One stream with its buffers and execution context; at most one batch is on its way."""
-
-    def __init__(self, plan: Path, engine: api.ICudaEngine, profile: Profile, driver: Driver, words: Words) -> None:
-        if profile.buffer_bytes > MAX_BUFFERS:
-            raise ModelError(
-                f"{plan}: its profile wants over {MAX_BUFFERS:,} bytes of buffers", mend="build a smaller one"
-            )
-        self._driver, self._words = driver, words
-        self._pending: tuple[Pixels, Pixels] | None = None  # (page-locked result, where it belongs)
-        self._device: dict[str, CudaMemory] = {}
-        pixels = profile.batch[2] * profile.side[2] ** 2
-        sizes = {IMAGE: 3 * pixels, MASK: pixels, FILLED: 3 * pixels}
-        smaller = "build it with a smaller --batch or --size, or free the GPU's memory: nvidia-smi"
-        try:
-            self._stream, context = driver.Stream(), engine.create_execution_context()
-            self._host = {name: driver.pagelocked_empty((size,), np.uint8) for name, size in sizes.items()}
-            for name, size in sizes.items():
-                self._device[name] = driver.mem_alloc(size)
-        except Exception as error:  # of pycuda
-            self._free_device()
-            raise ModelError(f"{plan}: no memory for its buffers: {error}", mend=smaller) from error
-        if context is None:
-            self._free_device()
-            raise ModelError(f"{plan}: no memory for its execution: {words.last()}", mend=smaller)
-        self._context = context
-
-    def launch(self, image: Pixels, mask: Pixels, result: Pixels, *, least: int) -> None:
-        """Send a batch on its way; it is there after `collect`. Pads it to `least` images with what lies about."""
-        count = max(len(image), least)
-        shapes = {IMAGE: (count, *image.shape[1:]), MASK: (count, *mask.shape[1:]), FILLED: (count, *image.shape[1:])}
-        host = {name: self._host[name][: int(np.prod(shape))].reshape(shape) for name, shape in shapes.items()}
-        host[IMAGE][: len(image)], host[MASK][: len(mask)] = image, mask
-        host[MASK][len(mask) :] = 0
-        for name in (IMAGE, MASK):
-            self._need(self._context.set_input_shape(name, shapes[name]), f"{name} of shape {shapes[name]} is refused")
-        for name, memory in self._device.items():
-            self._need(self._context.set_tensor_address(name, int(memory)), f"the address of {name} is refused")
-        self._need(not self._context.infer_shapes(), "a shape is missing")
-        for name in (IMAGE, MASK):
-            self._driver.memcpy_htod_async(int(self._device[name]), host[name], self._stream)
-        self._need(self._context.execute_async_v3(self._stream.handle), "it does not run")
-        self._driver.memcpy_dtoh_async(host[FILLED], int(self._device[FILLED]), self._stream)
-        self._pending = (host[FILLED][: len(image)], result)
-
-    def collect(self) -> None:
-        """Wait for the batch on its way, if there is one, and hand its result over."""
-        if self._pending is None:
-            return
-        (filled, result), self._pending = self._pending, None
-        self._stream.synchronize()
-        result[:] = filled
-
-    def abandon(self) -> None:
-        """Wait for whatever is on its way, and forget it."""
-        self._pending = None
-        with suppress(Exception):  # a device that failed fails here again
-            self._stream.synchronize()
-
-    def _need(self, worked: bool, what: str) -> None:
-        """TensorRT says by a bool whether a call worked, and in its log why it did not."""
-        if not worked:
-            raise EngineError(f"TensorRT: {what}: {self._words.last()}")
-
-    def _free_device(self) -> None:
-        for memory in self._device.values():
-            memory.free()
-
-    def free(self) -> None:
-        self._free_device()
-        del self._host, self._device, self._context, self._stream  # the rest goes with its last reference
-
-
-def _deserialised(plan: Path, data: bytes, trt: TensorRT) -> api.ICudaEngine:
-    """The plan's engine. Code of the plan's own stays forbidden: `engine_host_code_allowed` is never set."""
-    log = log_of(trt)
-    log.words.clear()
-    engine = trt.Runtime(log).deserialize_cuda_engine(data)
-    if engine is None:
-        raise ModelError(
-            f"{plan}: TensorRT {trt.__version__} refuses it: {log.words.last()}",
-            mend=f"build it anew on this machine: lgnet build-engine WEIGHTS -o {plan}",
-        )
-    return engine
-
-
-def _profile(plan: Path, engine: api.ICudaEngine, trt: TensorRT) -> Profile:
-    """What the engine itself says it takes. Raises ModelError where it is not between 8-bit images."""
-    names = {engine.get_tensor_name(i) for i in range(engine.num_io_tensors)}
-    inputs = {name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT}
-    eight_bit = all(engine.get_tensor_dtype(name) == trt.DataType.UINT8 for name in names)
-    if (names, inputs) != ({IMAGE, MASK, FILLED}, {IMAGE, MASK}) or not eight_bit:
-        raise ModelError(f"{plan}: a plan, but not one of lgnet's", mend="make one with: lgnet build-engine")
-    least, best, most = (tuple(shape) for shape in engine.get_tensor_profile_shape(IMAGE, 0))
-    return Profile((least[0], best[0], most[0]), (least[1], best[1], most[1]))
+        except BaseException as error:
+            what = "TensorRT" if isinstance(error, RuntimeError) else "CUDA"  # whose classes are not there without it
+            if not lane.abandon(f"{what} failed: {error}"):
+                raise DeviceLost(
+                    f"the GPU gives no more results: {error}",
+                    mend="what is done stays done: run the same command again, which goes on with the rest; if it "
+                    "happens again: nvidia-smi -q, and `lgnet doctor --gpu-check`",
+                ) from error
+            if isinstance(error, LgnetError) or not isinstance(error, Exception):
+                raise
+            raise EngineError(f"{what} failed: {error}") from error

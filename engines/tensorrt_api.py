@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 class Severity(Protocol):
     WARNING: Any
+    ERROR: Any
 
 
 class ILogger(Protocol):
@@ -43,6 +44,22 @@ class MemoryPoolType(Protocol):
 
 class NetworkDefinitionCreationFlag(Protocol):
     STRONGLY_TYPED: Any
+
+
+class BuilderFlag(Protocol):
+    TF32: Any
+
+
+class ProfilingVerbosity(Protocol):
+    DETAILED: Any
+
+
+class LayerInformationFormat(Protocol):
+    JSON: Any
+
+
+class EngineInspector(Protocol):
+    def get_engine_information(self, format: Any) -> str: ...
 
 
 class TensorIOMode(Protocol):
@@ -96,9 +113,12 @@ class ITimingCache(Protocol):
 
 class IBuilderConfig(Protocol):
     builder_optimization_level: int
+    hardware_compatibility_level: Any
+    profiling_verbosity: Any
     progress_monitor: Any
 
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int: ...
+    def clear_flag(self, flag: Any) -> None: ...
     def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None: ...
     def create_timing_cache(self, serialized_timing_cache: bytes) -> ITimingCache: ...
     def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool: ...
@@ -116,21 +136,62 @@ class IExecutionContext(Protocol):
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool: ...
     def set_tensor_address(self, name: str, memory: int) -> bool: ...
     def infer_shapes(self) -> list[str]: ...
+    def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool: ...
     def execute_async_v3(self, stream_handle: int) -> bool: ...
 
 
 class ICudaEngine(Protocol):
     num_io_tensors: int
+    num_optimization_profiles: int
 
+    def create_engine_inspector(self) -> EngineInspector: ...
     def get_tensor_name(self, index: int) -> str: ...
     def get_tensor_mode(self, name: str) -> Any: ...
     def get_tensor_dtype(self, name: str) -> Any: ...
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[Any]: ...
-    def create_execution_context(self) -> IExecutionContext | None: ...
+    def create_execution_context(self, runtime_config: Any = ...) -> IExecutionContext | None: ...
 
 
 class Runtime(Protocol):
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None: ...
+
+
+class EngineValidity(Protocol):
+    SUBOPTIMAL: Any
+    INVALID: Any
+
+
+class DynamicShapesKernelSpecializationStrategy(Protocol):
+    EAGER: Any
+
+
+class CudaGraphStrategy(Protocol):
+    WHOLE_GRAPH_CAPTURE: Any
+
+
+class IRuntimeCache(Protocol):
+    def serialize(self) -> Any: ...  # IHostMemory
+    def deserialize(self, blob: bytes) -> bool: ...
+
+
+class IRuntimeConfig(Protocol):
+    dynamic_shapes_kernel_specialization_strategy: Any
+    cuda_graph_strategy: Any
+
+    def create_runtime_cache(self) -> IRuntimeCache: ...
+    def set_runtime_cache(self, cache: IRuntimeCache) -> bool: ...
+
+
+class ICudaEngineRtx(ICudaEngine, Protocol):
+    """What TensorRT-RTX adds: how contexts compile their kernels."""
+
+    def create_runtime_config(self) -> IRuntimeConfig: ...
+
+
+class RuntimeRtx(Runtime, Protocol):
+    """What TensorRT-RTX adds: whether a plan can run here, asked before it is loaded."""
+
+    def get_engine_validity(self, buffer: bytes) -> tuple[Any, str]: ...
 
 
 class IBuilderConfigRtx(IBuilderConfig, Protocol):

@@ -8,6 +8,11 @@ from .libraries import TensorRT
 KEPT = 200
 """Messages; what matters is among the last few."""
 
+NOTHING = "it gave no reason"
+
+TOLD = 3
+"""Errors in one of our own."""
+
 INCONSISTENT = "not self-consistent"
 """From TensorRT's warning about a profile that the network's halvings do not divide; the plan it builds then fails."""
 
@@ -19,14 +24,18 @@ class Words:
 
     def __init__(self) -> None:
         self.lines: deque[str] = deque(maxlen=KEPT)
+        self.errors: deque[str] = deque(maxlen=KEPT)  # of the lines
         self.inconsistent = ""  # the first that says so, however many come after it
 
     def clear(self) -> None:
         self.lines.clear()
+        self.errors.clear()
         self.inconsistent = ""
 
-    def add(self, message: str) -> None:
+    def add(self, message: str, *, error: bool) -> None:
         self.lines.append(message)
+        if error:
+            self.errors.append(message)
         if INCONSISTENT in message:
             self.inconsistent = self.inconsistent or message
 
@@ -35,8 +44,9 @@ class Words:
         return next((line for line in self.lines if text in line), "")
 
     def last(self) -> str:
-        """The last message, as one line; "it gave no reason" where there is none."""
-        return " ".join(self.lines[-1].split()) if self.lines else "it gave no reason"
+        """The last errors, as one line, for the very last is often an echo; else the last warning, if any."""
+        messages = dict.fromkeys(list(self.errors)[-TOLD:] or list(self.lines)[-1:])
+        return "; ".join(" ".join(message.split()) for message in messages) or NOTHING
 
 
 def log_of(trt: TensorRT) -> Any:
@@ -54,6 +64,6 @@ def _make(trt: TensorRT) -> Any:
 
         def log(self, severity: Any, message: str) -> None:
             if int(severity) <= int(trt.ILogger.Severity.WARNING):  # the lower, the worse
-                self.words.add(message)
+                self.words.add(message, error=int(severity) <= int(trt.ILogger.Severity.ERROR))
 
     return Log()

@@ -1,11 +1,13 @@
 """Torch-TensorRT 2.14 and later, by its dynamo path: PyTorch's own export, compiled, saved as an exported program.
 
-Its networks are strongly typed too: the half-precision module, with attention in float32, is given as it is, and no
+Its networks are strongly typed too: the half-precision module, attention in half with it, is given as it is, and no
 setting of the compiler changes types. Never run by the project's tests, which have no GPU: they hold the calls below to
 the signatures of the real package, and run this file's own steps with a stand-in for it.
 """
 
 import importlib
+import importlib.metadata
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,15 @@ from .build import Count, Order, check_count
 from .export import EightBit, fold_batchnorm
 from .libraries import INSTALL, TORCH_TENSORRT
 from .machine import Machine
-from .plan import Profile, check_file, check_gpu, check_precision, check_version, read_sidecar, sidecar_of
+from .nvidia.attention import halve_attention
+from .nvidia.profile import Profile
+from .plan import check_file, check_gpu, check_precision, check_version, read_sidecar, sidecar_of
 from .protocol import EngineInfo, Pixels
 
 ENGINE = "TorchTensorRTModule"
 """The class of a compiled part."""
+
+TIMING = "torch-tensorrt-timing.bin"
 
 IN_PYTORCH = "_run_on_gpu"
 """In the name of a part that it does not compile."""
@@ -42,21 +48,29 @@ def load_torch_tensorrt() -> Any:
 
 
 def compile_program(
-    torchtrt: Any, model: LGNet, order: Order, path: Path, *, device: str = "cuda"
+    torchtrt: Any, model: LGNet, order: Order, path: Path, cache: Path, *, device: str = "cuda"
 ) -> tuple[Count, int]:
     """Compile `model` and save it to `path`; gives the count of its types, and how many parts stay in PyTorch.
+
+    `cache` is the folder in which its timings are kept for the next build.
 
     Raises ModelError: what was given to the compiler is not of the precision asked for, or it cannot compile it.
     """
     folded = fold_batchnorm(model)
+    if order.precision == "fp16" and order.attention == "fused":
+        halve_attention(folded)  # in float32 the compiler takes attention apart, in silence
     network = EightBit(folded.half() if order.precision == "fp16" else folded).eval().to(device)
     program = torch.export.export(network, _example(order.profile, device), dynamic_shapes=_dynamic(order.profile))
     count = count_program(program)
     check_count(path, count, order.precision)
     inputs = [_input(torchtrt, name, order.profile) for name in (IMAGE, MASK)]
     try:
-        compiled = _compiled(torchtrt, program, order, inputs)
-        torchtrt.save(compiled, str(path), output_format="exported_program", arg_inputs=inputs)
+        compiled = _compiled(torchtrt, program, order, inputs, cache)
+        example, dynamic = _example(order.profile, device), _dynamic(order.profile)
+        torchtrt.save(
+            compiled, str(path), output_format="exported_program", arg_inputs=list(example), dynamic_shapes=dynamic,
+            retrace=True,
+        )  # fmt: skip
     except Exception as error:  # of PyTorch, of Torch-TensorRT or of TensorRT
         raise ModelError(
             f"{path.name}: torch-tensorrt cannot compile it: {str(error).partition(chr(10))[0]}",
@@ -67,15 +81,24 @@ def compile_program(
     return count, sum(IN_PYTORCH in name for name, _ in compiled.named_children())
 
 
-def _compiled(torchtrt: Any, program: Any, order: Order, inputs: list[Any]) -> Any:
+def versions(torchtrt: Any) -> str:
+    """All whose change makes a program another: its pins let TensorRT and PyTorch move under it."""
+    tensorrt = ""
+    for package in ("tensorrt-cu13", "tensorrt-cu12", "tensorrt"):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            tensorrt = tensorrt or f", tensorrt {importlib.metadata.version(package)}"
+    return f"{torchtrt.__version__}, torch {torch.__version__}{tensorrt}"
+
+
+def _compiled(torchtrt: Any, program: Any, order: Order, inputs: list[Any], cache: Path) -> Any:
     return torchtrt.dynamo.compile(
         program,
         arg_inputs=inputs,
         assume_dynamic_shape_support=True,
         workspace_size=int((order.workspace or 0) * 2**30),  # 0: the compiler's own choice
         optimization_level=order.level,
-        use_fp32_acc=True,  # half products add up in float32, as they do in TensorRT's own convolutions
         immutable_weights=True,
+        timing_cache_path=str(cache / TIMING),  # else in /tmp, where any user of the machine could have put it
     )
 
 
@@ -96,7 +119,7 @@ class TorchTensorRtEngine:
         check_precision(path, sidecar)
         if not trust:
             check_file(path, sidecar)
-        check_version(path, sidecar, torchtrt.__version__)
+        check_version(path, sidecar, versions(torchtrt))
         if not machine.gpu:
             raise MissingBackend(f"{path}: there is no GPU here to run it on", mend="see: lgnet doctor")
         check_gpu(path, sidecar, machine.gpu.name, machine.gpu.capability)

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .atomic import remove_leftovers
 from .engines.select import ON_CPU, choose, open_engine
-from .errors import FileError, Interrupted, MissingBackend, NothingToDo, UsageError
+from .errors import DeviceLost, FileError, Interrupted, MissingBackend, NothingToDo, UsageError
 from .escape import printable as _printable
 from .imaging.formats import SUFFIXES
 from .imaging.masks import MaskOptions
@@ -166,6 +166,9 @@ def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, 
     except KeyboardInterrupt:
         _sum_up(summary, job, console)
         raise Interrupted(INTERRUPTED) from None
+    except DeviceLost:
+        _sum_up(summary, job, console)
+        raise
     finally:
         report.close()
     _sum_up(summary, job, console)
@@ -193,7 +196,8 @@ def _here(job: Job, settings: Settings, total: int, console: Console) -> Fill:
         raise
     console.print(
         f"back end: {choice.name}, {choice.why} ({engine.info.device}, {engine.info.precision})"
-        + (f"; {count} processes decode and encode" if count else ""),
+        + (f"; {count} processes decode and encode" if count else "")
+        + (f"\nbeware: {_printable(engine.info.beware)}" if engine.info.beware else ""),
         markup=False,
     )
     sys.setswitchinterval(SWITCH_SECONDS)

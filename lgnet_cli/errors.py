@@ -9,6 +9,7 @@ LgnetError            1  unexpected (a bug: please report it)
 |- Interrupted      130  Ctrl-C or SIGTERM; what was being written is whole, the rest is for the next run
 |- ModelError         5  weights or an engine file are missing, broken or of another kind
 |  |- MissingBackend  5  a named back end is not installed here
+|  |- DeviceLost      5  a GPU failed and gives no more results; the batch ends
 |  |- MissingWeights  5  a file that another project publishes is not here
 |- TrainingStopped    6  training cannot go on: a loss is not finite, or another process is gone
 """
@@ -68,6 +69,10 @@ class Interrupted(LgnetError):
 
 class ModelError(LgnetError):
     exit_code = ExitCode.MODEL_UNUSABLE
+
+
+class DeviceLost(ModelError):
+    pass
 
 
 class MissingBackend(ModelError):

@@ -132,12 +132,15 @@ def inpaint(
         str,
         typer.Option(help="auto, onnxruntime, openvino, torch, torch-cuda, tensorrt, tensorrt-rtx or torch-tensorrt."),
     ] = "auto",
+    device: Annotated[int | None, typer.Option(min=0, help="Which GPU, as nvidia-smi counts; the first.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine; all if left out.")] = None,
     processes: Annotated[
         int | None,
         typer.Option(min=0, max=256, help="That decode and encode; one a core beside a GPU, else 0: threads do."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=1024, help="Crops filled at once; worth raising on a GPU.")] = 1,
+    batch: Annotated[
+        int, typer.Option(min=0, max=1024, help="Crops filled at once; 0: as many as the engine is built for.")
+    ] = 0,
     mask_polarity: Annotated[Polarity, typer.Option(help="Which pixels of a mask are filled.")] = Polarity.white_hole,
     mask_threshold: Annotated[int, typer.Option(min=1, max=255, help="From this value on, white.")] = 128,
     mask_from: Annotated[MaskSource, typer.Option(help="alpha: transparent = hole.")] = MaskSource.luminance,
@@ -180,8 +183,10 @@ def inpaint(
     # Until there is something to end in good order: in the middle of an import, Ctrl-C would end as an ImportError.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from .batch import Job, run_job
+    from .device import use_device
     from .places import place
 
+    use_device(device)
     run_job(
         Job(
             images, place(masks), place(out), weights, engine, trust_engine, backend, threads, processes, batch,

@@ -9,14 +9,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from .engines.protocol import Engine
+from .flight import Crops, Flight
 from .imaging.spool import Pair
 from .ordered import results
 from .processes import Processes
 from .report import Record, Report
-from .stages import Group, Settings, Stages, Work, record, record_failure, start
+from .stages import Group, Settings, Stages, Work, record, start
 from .threads import Threads
 
 SWITCH_SECONDS = 0.0005
@@ -44,7 +43,7 @@ class Summary:
     failed: int = 0
     skipped: int = 0  # done by an earlier run
     seconds: float = 0.0  # wall time
-    engine_seconds: float = 0.0  # of it, inside the engine; on Ray, of its workers on average
+    engine_seconds: float = 0.0  # of it, sending to the engine and waiting for it; on Ray, of its workers on average
     refine_seconds: float = 0.0  # refining, summed over the images, which threads or processes do side by side
 
     @property
@@ -81,6 +80,7 @@ def run(
 
     Raises:
         KeyboardInterrupt: after the images being written are whole and recorded; those before that stage are dropped.
+        DeviceLost: the engine's GPU failed; what is written is recorded, and the rest left to the next run.
         LgnetError: processes end as soon as they start.
     """
     started = time.perf_counter()
@@ -103,7 +103,7 @@ def run(
     stages = (processes.begin if processes else Threads)(settings, engine.info, report)
     lost: list[Work] = []
     try:
-        for group in _through(stages, engine, _grouped(todo(), summary), settings.batch, summary):
+        for group in _through(stages, engine, _grouped(todo(), summary), settings.batch or engine.info.batch, summary):
             for work in group.works:
                 lost.append(work) if group.lost else count(work)
         for work in lost:
@@ -155,11 +155,12 @@ def _alone(work: Work, stages: Stages, engine: Engine, report: Report, summary: 
 def _filled(engine: Engine, groups: Iterable[Group], batch: int, summary: Summary) -> Iterator[Group]:
     """Run the crops of successive images through the engine in batches of one shape; yield groups in order."""
     line: deque[Group] = deque()
-    queue: list[tuple[Work, int]] = []
+    queue: Crops = []
+    flight = Flight(engine)
 
     def flush() -> None:
         started = time.perf_counter()
-        _fill(engine, queue)
+        flight.send(queue.copy())
         queue.clear()
         summary.engine_seconds += time.perf_counter() - started
 
@@ -176,27 +177,9 @@ def _filled(engine: Engine, groups: Iterable[Group], batch: int, summary: Summar
             yield line.popleft()
     if queue:
         flush()
+    flight.land_all()
     yield from line
 
 
 def _is_filled(work: Work) -> bool:
     return bool(work.record.error) or all(result is not None for result in work.filled)
-
-
-def _fill(engine: Engine, queue: list[tuple[Work, int]]) -> None:
-    """One call of the engine; a batch that fails is halved and tried again, down to the crop that fails alone."""
-    started = time.perf_counter()
-    try:
-        inputs = zip(*(work.inputs[i] for work, i in queue), strict=True)
-        images, masks = (np.stack(arrays) if len(queue) > 1 else arrays[0][None] for arrays in inputs)
-        results = engine.fill(images, masks)
-    except Exception as error:  # its own EngineError, MemoryError, or a bug, which need not end the batch either
-        if len(queue) == 1:
-            record_failure(queue[0][0], error)
-            return
-        for half in (queue[: len(queue) // 2], queue[len(queue) // 2 :]):
-            _fill(engine, half)
-        return
-    for (work, index), result in zip(queue, results, strict=True):
-        work.filled[index] = result
-        work.record.seconds += (time.perf_counter() - started) / len(queue)

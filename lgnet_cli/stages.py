@@ -35,7 +35,7 @@ class Settings:
     refine: Refine = "texture"
     format: str | None = None  # of the outputs; None keeps each input's
     quality: int = 95  # of JPEG and lossy WebP, 1 to 100
-    batch: int = 1  # crops a call of the engine, across images
+    batch: int = 1  # crops a call of the engine, across images; 0 for as many as it is best given
     overwrite: bool = False  # do again what the report says is done
     max_pixels: int = MAX_PIXELS  # of one image or mask; one that claims more fails before they are allocated
 

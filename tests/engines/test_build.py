@@ -11,10 +11,12 @@ import torch
 from fake_tensorrt import FakeDriver, FakeTensorRT
 from onnx import TensorProto, helper
 
-from lgnet_cli.engines.build import Built, Count, Order, build_plan, check_count
+from lgnet_cli.engines.build import Built, Count, NotFused, Order, build_plan, check_count, check_fused
 from lgnet_cli.engines.export import export_onnx
 from lgnet_cli.engines.libraries import CAPABILITIES, TENSORRT_RTX, TensorRT, load_tensorrt
-from lgnet_cli.engines.plan import Profile, parse_profile, read_sidecar
+from lgnet_cli.engines.nvidia.forms import Form, knows_attention
+from lgnet_cli.engines.nvidia.profile import Profile, parse_profile
+from lgnet_cli.engines.plan import read_sidecar
 from lgnet_cli.errors import ModelError, UsageError
 from lgnet_cli.model import LGNet, load, save
 from lgnet_cli.weights import DEFAULT_WEIGHTS
@@ -54,13 +56,24 @@ def half(batch: str = "1,1,2", size: str = "256", sm: tuple[str, ...] = ("89",))
 
 def test_half_precision_for_several_gpus(rtx: TensorRT, half_graph: Path) -> None:
     heard = Heard()
-    result = built(rtx, half_graph, half("1,8,32", sm=("80", "86", "89", "120", "121")), heard)
-    assert (result.count.half, result.count.floating) == (154, 222)
+    result = built(rtx, half_graph, half("1,8,32", sm=CAPABILITIES), heard)
+    assert (result.count.half, result.count.floating) == (187, 243)
+    assert result.count.attention == 3
+    assert result.fused_kernels == 18  # by the name that TensorRT-RTX 1.7 gives them: nine for each profile
     assert result.count.float_convolutions == []
     assert result.plan.nbytes > half_graph.stat().st_size  # the weights in half are in it
     assert "Building engine" in heard.phases
     assert heard.open == 0
     assert heard.steps > 50
+
+
+@pytest.mark.parametrize(
+    ("batch", "size", "kernels"), [("1", "256", 9), ("1", "512", 9), ("2", "256", 9), ("1,1,2", "256..512", 18)]
+)
+def test_attention_is_fused_at_fixed_and_at_small_batches(
+    rtx: TensorRT, half_graph: Path, batch: str, size: str, kernels: int
+) -> None:
+    assert built(rtx, half_graph, half(batch, size, sm=("75", "89"))).fused_kernels == kernels
 
 
 def test_float32_and_that_neither_passes_for_the_other(rtx: TensorRT, full_graph: Path, half_graph: Path) -> None:
@@ -70,7 +83,7 @@ def test_float32_and_that_neither_passes_for_the_other(rtx: TensorRT, full_graph
     assert result.plan.nbytes > full_graph.stat().st_size
     with pytest.raises(ModelError, match=r"asked for fp16, but 0 of 215 (.|\n)*over 60 %(.|\n)*build-engine"):
         built(rtx, full_graph)
-    with pytest.raises(ModelError, match=r"asked for fp32, but 154 of 222"):
+    with pytest.raises(ModelError, match=r"asked for fp32, but 187 of 243"):
         built(rtx, half_graph, full)
 
 
@@ -81,15 +94,47 @@ def test_dynamic_sizes_and_a_profile_that_is_not_consistent(rtx: TensorRT, half_
         built(rtx, half_graph, order)
 
 
-def test_turing_takes_a_graph_of_its_own_and_no_other(rtx: TensorRT, half_graph: Path, tmp_path: Path) -> None:
-    """TensorRT-RTX multiplies no float32 matrices there."""
-    export_onnx(
-        load(DEFAULT_WEIGHTS), tmp_path / "t.onnx", precision="fp16", size=256, slices=1, windows=False, turing=True
-    )
-    result = built(rtx, tmp_path / "t.onnx", half(sm=("75", "80", "86", "89", "120", "121")))
-    assert (result.count.half, result.count.floating) == (175, 246)
-    with pytest.raises(ModelError, match=r"node_MatMul_\d+(.|\n)*Turing(.|\n)*from its weights"):
-        built(rtx, half_graph, half(sm=("75", "89")))
+@pytest.mark.parametrize(("form", "types", "kernels"), [("products", (178, 228), 12), ("float", (154, 222), 0)])
+def test_attention_in_float_is_fused_by_nothing_and_products_are_where_they_are_recognised(
+    rtx: TensorRT, form: Form, types: tuple[int, int], kernels: int, tmp_path: Path
+) -> None:
+    graph = tmp_path / "g.onnx"
+    export_onnx(load(DEFAULT_WEIGHTS), graph, precision="fp16", size=256, slices=1, windows=False, attention=form)
+    result = built(rtx, graph)
+    assert (result.count.half, result.count.floating) == types
+    assert (result.count.attention, result.fused_kernels) == (0, kernels)
+
+
+def test_a_head_that_no_kernel_takes_is_named(rtx: TensorRT, tmp_path: Path) -> None:
+    """512 channels; lgnet's own graphs have products there."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["half"], to=TensorProto.FLOAT16),
+        helper.make_node("Reshape", ["half", "shape"], ["q"]),
+        helper.make_node("Attention", ["q", "q", "q"], ["mixed"], scale=1.0, name="wide"),
+        helper.make_node("Reshape", ["mixed", "back"], ["out"]),
+        helper.make_node("Cast", ["out"], ["filled"], to=TensorProto.UINT8),
+    ]
+    shapes = {"shape": [-1, 1, 384, 512], "back": [-1, 256, 256, 3]}
+    stored = [helper.make_tensor(name, TensorProto.INT64, [4], shape) for name, shape in shapes.items()]
+    graph = graph_of(tmp_path, nodes, *stored, opset=23)
+    with pytest.raises(NotFused, match=r"no fused kernel(.|\n)*--attention products"):
+        built(rtx, graph)
+
+
+def test_a_plan_without_the_kernels_of_its_attention_is_refused() -> None:
+    count = Count(181, 237, [], attention=3)
+    check_fused(Path("g.onnx"), count, 3)
+    with pytest.raises(ModelError, match="3 attentions to fuse, but 0 fused attention kernels"):
+        check_fused(Path("g.onnx"), count, 0)
+
+
+def test_tensorrt_knows_the_operator_since_10_14() -> None:
+    assert [knows_attention(v) for v in ("10.0.1", "10.13.3.9", "10.14.1.48", "11.4.0.106")] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_a_warning_that_is_an_error_is_not_lost_among_others(full_graph: Path) -> None:
@@ -99,13 +144,13 @@ def test_a_warning_that_is_an_error_is_not_lost_among_others(full_graph: Path) -
         build_plan(trt, full_graph, Order("fp32", parse_profile("1", "256")), Heard())  # type: ignore[arg-type]
 
 
-def graph_of(folder: Path, nodes: list[onnx.NodeProto], *stored: onnx.TensorProto) -> Path:
+def graph_of(folder: Path, nodes: list[onnx.NodeProto], *stored: onnx.TensorProto, opset: int = 18) -> Path:
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 256, 256, 3])
     mask = helper.make_tensor_value_info("mask", TensorProto.UINT8, ["n", 256, 256])
     filled = helper.make_tensor_value_info("filled", TensorProto.UINT8, ["n", 256, 256, 3])
     graph = helper.make_graph(nodes, "g", [image, mask], [filled], list(stored))
     path = folder / "made.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10), path)
     return path
 
 
@@ -129,19 +174,31 @@ def test_no_graph_at_all(rtx: TensorRT, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_papers_width(tmp_path: Path) -> None:
-    """By the command, from weights to a plan with its sidecar."""
+    """By the command, from weights to plans with their sidecars, for every GPU that TensorRT-RTX builds for."""
     torch.manual_seed(0)
     save(LGNet(64).eval(), tmp_path / "w64.safetensors", {})
-    command = [Path(sys.executable).with_name("lgnet"), "build-engine", "w64.safetensors", "--fp16", "-o", "w64.plan"]
+    for name, options in {"w64.plan": [], "sizes.plan": ["--size", "256..1024", "--no-verify"]}.items():
+        command = [Path(sys.executable).with_name("lgnet"), "build-engine", "w64.safetensors", "--fp16", "-o", name]
+        done = subprocess.run(
+            [*command, "--backend", "tensorrt-rtx", *options], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "2 of them, 12 fused attention kernels in the plan" in done.stderr  # the third level's head is too wide
+        assert ("against the FP32 PyTorch model: " in done.stderr) == ("--no-verify" not in options)
+        sidecar = read_sidecar(tmp_path / name)
+        assert sidecar.plan_bytes > 2 * 114e6  # 114.97 M parameters in half
+        assert (sidecar.weights, sidecar.fused_kernels) == ("w64.safetensors", 12)
+        assert sidecar.compute_capabilities == ["7.5", "8.0", "8.6", "8.9", "12.0", "12.1"]
+
+
+@pytest.mark.slow
+def test_the_model_that_ships_at_several_sizes(tmp_path: Path) -> None:
+    command = [Path(sys.executable).with_name("lgnet"), "build-engine", "--fp16", "-o", "sizes.plan", "--no-verify"]
     done = subprocess.run(
-        [*command, "--backend", "tensorrt-rtx"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "154 of 222 floating-point tensors in half" in done.stderr
-    assert "against the FP32 PyTorch model: 16 crops of the example photos" in done.stderr
-    sidecar = read_sidecar(tmp_path / "w64.plan")
-    assert sidecar.plan_bytes > 2 * 114e6  # 114.97 M parameters in half
-    assert sidecar.weights == "w64.safetensors"
+        [*command, "--backend", "tensorrt-rtx", "--size", "256..1024"], cwd=tmp_path, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert "3 of them, 18 fused attention kernels in the plan" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -186,7 +243,9 @@ def test_options_reach_the_builder(fake: FakeTensorRT, half_graph: Path, tmp_pat
     assert fake.config.pools == {"WORKSPACE": 1610612736}
     assert fake.config.builder_optimization_level == 5
     assert fake.config.capabilities == ["SM89", "SM120"]
-    assert fake.config.profile["mask"] == [[1, 256, 256], [2, 256, 256], [4, 256, 256]]
+    assert [profile["mask"] for profile in fake.config.profiles] == [
+        [[1, 256, 256], [2, 256, 256], [4, 256, 256]], [[1, 256, 256]] * 3
+    ]  # fmt: skip
     assert cache.read_bytes() == b"old timed"
     assert result.plan.nbytes > half_graph.stat().st_size
 

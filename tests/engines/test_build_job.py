@@ -1,7 +1,6 @@
 """`lgnet build-engine`, the cache and `lgnet doctor --gpu-check`, whole, on a machine with a fake GPU."""
 
 import io
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,54 +8,27 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from fake_tensorrt import FakeDriver, FakeTensorRT, fake_machine
+from fake_tensorrt import Enumeration, FakeDriver, FakeTensorRT, fake_machine
 from onnx import TensorProto, helper
 from rich.console import Console
 
+from lgnet_cli.engines.build import NotFused
 from lgnet_cli.engines.build_job import BuildJob, run_build
 from lgnet_cli.engines.cache import built_once
 from lgnet_cli.engines.cost import cost_of
-from lgnet_cli.engines.doctor import gpu_check, inventory
+from lgnet_cli.engines.doctor import inventory
 from lgnet_cli.engines.libraries import TensorRT
+from lgnet_cli.engines.machine import Gpu
+from lgnet_cli.engines.nvidia.profile import LANES
 from lgnet_cli.engines.plan import read_sidecar, sidecar_of
+from lgnet_cli.engines.protocol import Pixels
 from lgnet_cli.engines.tensorrt import open_plan
 from lgnet_cli.engines.verify import Verdict, compare, crops
-from lgnet_cli.errors import EngineError, LgnetError, MissingBackend, ModelError, UsageError
+from lgnet_cli.errors import LgnetError, MissingBackend, ModelError, UsageError
+from lgnet_cli.model import LGNet, save
 from lgnet_cli.weights import DEFAULT_GRAPH
 
 Said = tuple[Console, io.StringIO]
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    """A graph like ours but quick: it fills holes with grey, in half."""
-    nodes = [
-        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT16),
-        helper.make_node("Cast", ["mask"], ["holes"], to=TensorProto.FLOAT16),
-        helper.make_node("Greater", ["holes", "zero"], ["is_hole"]),
-        helper.make_node("Unsqueeze", ["is_hole", "last"], ["hole"]),
-        helper.make_node("Mul", ["pixels", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "grey"], ["drawn"]),
-        helper.make_node("Where", ["hole", "drawn", "pixels"], ["whole"]),
-        helper.make_node("Cast", ["whole"], ["filled"], to=TensorProto.UINT8),
-    ]
-    stored = [
-        helper.make_tensor("zero", TensorProto.FLOAT16, [1], [0.0]),
-        helper.make_tensor("grey", TensorProto.FLOAT16, [3], np.array([90, 128, 200], np.float16)),
-        helper.make_tensor("last", TensorProto.INT64, [1], [3]),
-    ]
-    image, filled = (
-        helper.make_tensor_value_info(n, TensorProto.UINT8, ["n", "h", "w", 3]) for n in ("image", "filled")
-    )
-    mask = helper.make_tensor_value_info("mask", TensorProto.UINT8, ["n", "h", "w"])
-    model = helper.make_model(
-        helper.make_graph(nodes, "g", [image, mask], [filled], stored),
-        opset_imports=[helper.make_opsetid("", 18)], ir_version=9,
-    )  # fmt: skip
-    helper.set_model_props(model, {"lgnet.size": "multiples of 256", "lgnet.weights_sha256": "ab" * 32})
-    path = tmp_path / "tiny.onnx"
-    onnx.save(model, path)
-    return path
 
 
 @pytest.fixture
@@ -77,13 +49,13 @@ def test_on_a_gpu_tensorrt_builds_verifies_and_writes(
     out = run_build(BuildJob(tiny, out=tmp_path / "tiny.plan", batch="1,2,4"), fake_machine(trt), console)
     assert "back end: tensorrt, on this machine's GPU (Fake GPU)" in text.getvalue()
     assert "in half (100 %)" in text.getvalue()
-    assert "16 crops of the example photos, over the holes: inf dB" in text.getvalue()
+    assert "57 fills of crops of the example photos, over the holes: the worst at inf dB" in text.getvalue()
     sidecar = read_sidecar(out)
     assert (sidecar.flavour, sidecar.version, sidecar.compute_capabilities) == ("tensorrt", "99.1", ["8.9"])
     assert (sidecar.gpu, sidecar.cuda, sidecar.batch, sidecar.precision) == ("Fake GPU", "13.0", [1, 2, 4], "fp16")
     assert (sidecar.weights, sidecar.weights_sha256) == ("tiny.onnx", "ab" * 32)
-    assert [b[0] for b in trt.batches] == [4] * 4  # the sixteen crops, through the plan itself
-    trt.driver.detached = False
+    # the sixteen crops at each batch of the profile, and nine together, through the plan itself
+    assert [b[0] for b in trt.batches] == [1] * 16 + [2] * 8 + [4] * 4 + [4, 4, 1]
     engine = open_plan(out, fake_machine(trt))
     assert engine.info.weights_sha256 == "ab" * 32
     images, masks = crops()
@@ -100,10 +72,55 @@ def test_a_wrong_engine_is_not_written_unless_it_is_to_be_kept(
         run_build(BuildJob(tiny, out=out), fake_machine(trt), said[0])
     assert out.read_text() == "an older one"
     assert not sidecar_of(out).exists()
-    trt.driver.detached = False
     run_build(BuildJob(tiny, out=out, keep=True), fake_machine(trt), said[0])
     assert "kept all the same" in said[1].getvalue()
     assert read_sidecar(out).plan_bytes == out.stat().st_size
+
+
+def off_by_8(filled: Pixels) -> Pixels:
+    return np.where(filled == 128, 136, filled).astype(np.uint8)  # what the graph paints into holes
+
+
+SPOILED: dict[str, Callable[[Pixels, Pixels, int], Pixels]] = {
+    "at batch 2": lambda filled, masks, stream: off_by_8(filled) if len(filled) == 2 else filled,
+    "at the largest batch": lambda filled, masks, stream: off_by_8(filled) if len(filled) == 4 else filled,
+    "in the last of a batch": lambda filled, masks, stream: np.concatenate([filled[:3], off_by_8(filled[3:])]),
+    "on the second stream": lambda filled, masks, stream: off_by_8(filled) if stream == 2 else filled,
+    "at the largest size": lambda filled, masks, stream: off_by_8(filled) if filled.shape[1] == 512 else filled,
+    "in padded batches": lambda filled, masks, stream: filled if masks[-1].any() else off_by_8(filled),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_a_plan_that_is_wrong_in_one_way_alone_is_refused(
+    case: str, tiny: Path, trt: FakeTensorRT, said: Said, tmp_path: Path
+) -> None:
+    """Each of these is right at one batch, on one stream, at one size."""
+    trt.spoil = SPOILED[case]
+    size = "256..512" if "size" in case else "256"
+    batch = "2,4,4" if "padded" in case else "1,2,4"
+    job = BuildJob(tiny, out=tmp_path / "tiny.plan", batch=batch, size=size)
+    with pytest.raises(ModelError, match=r"refused and not written(.|\n)*--attention float"):
+        run_build(job, fake_machine(trt), said[0])
+    assert not (tmp_path / "tiny.plan").exists()
+
+
+@pytest.mark.parametrize(("version", "capability", "named"), [
+    ("11.2.1.2", "8.9", True), ("10.0.1", "7.5", True), ("10.0.1", "8.9", False), ("11.4.0.106", "8.9", False),
+    ("10.13.3.9", "8.6", True),
+])  # fmt: skip
+def test_a_version_known_for_wrong_results_is_named(
+    version: str, capability: str, *, named: bool, tiny: Path, said: Said, tmp_path: Path
+) -> None:
+    trt = FakeTensorRT(FakeDriver(), version=version)
+    machine = replace(fake_machine(trt), gpu=Gpu("Fake GPU", capability, "13.0", 24 << 30))
+    job = BuildJob(tiny, out=tmp_path / "t.plan", attention="products" if version < "10.14" else None, verify=False)
+    model = onnx.load(tiny)
+    helper.set_model_props(model, {"lgnet.size": "256", "lgnet.attention": job.attention or "fused"})
+    onnx.save(model, tiny)
+    run_build(job, machine, said[0])
+    assert (f"TensorRT {version}: " in said[1].getvalue()) == named
+    assert any(part.name == "beware" for part in inventory(machine)) == named
 
 
 def test_without_a_gpu_tensorrt_rtx_builds_ahead_and_says_what_was_not_run(
@@ -112,7 +129,7 @@ def test_without_a_gpu_tensorrt_rtx_builds_ahead_and_says_what_was_not_run(
     out = run_build(BuildJob(tiny, out=tmp_path / "t.plan"), fake_machine(trt, gpu=False), said[0])
     assert "back end: tensorrt-rtx, ahead of time: no GPU here" in said[1].getvalue()
     assert "the plan itself has not run" in said[1].getvalue()
-    assert read_sidecar(out).compute_capabilities == ["8.0", "8.6", "8.9", "12.0", "12.1"]
+    assert read_sidecar(out).compute_capabilities == ["7.5", "8.0", "8.6", "8.9", "12.0", "12.1"]
     assert trt.deserialized == 0
 
 
@@ -138,6 +155,13 @@ def test_graphs_are_written_for_others_and_no_verify_is_heeded(
             UsageError,
             "no float32 matrices on Turing",
         ),
+        (
+            BuildJob(backend="tensorrt-rtx", capabilities="75", attention="float"),
+            UsageError,
+            r"no float32 matrices on Turing(.|\n)*without --attention float",
+        ),
+        (BuildJob(precision="fp32", attention="fused"), UsageError, "--attention fused: is for --fp16"),
+        (BuildJob(backend="torch-tensorrt", attention="products"), UsageError, "takes fused or float"),
         (BuildJob(backend="nothing"), UsageError, "there are: tensorrt, tensorrt-rtx, torch-tensorrt, onnx"),
         (BuildJob(backend="tensorrt-rtx", capabilities=""), UsageError, "--sm : expected some of 75,80"),
         (BuildJob(batch="1,8,1024", size="256..1024"), UsageError, "14 GiB of pictures at once"),
@@ -213,36 +237,6 @@ def test_the_cache_builds_once_for_weights_gpu_and_version(tiny: Path, said: Sai
         built_once("tensorrt", tiny, tmp_path, fake_machine(gpu=False))
 
 
-def test_gpu_check_writes_a_report_also_when_it_fails(
-    tiny: Path, trt: FakeTensorRT, said: Said, tmp_path: Path
-) -> None:
-    report = tmp_path / "report.json"
-    gpu_check(fake_machine(trt), tiny, None, report, said[0], runs=2)
-    found = json.loads(report.read_text())
-    assert found["good"] is True
-    assert found["sidecar"]["flavour"] == "tensorrt"
-    assert set(found["milliseconds a call, copies included"]) == {"1", "8", "16"}
-    assert found["machine"]["GPU"] == "Fake GPU, compute capability 8.9, 24 GiB"
-    assert "error" not in found
-    trt.fails.add("wrong")
-    trt.driver.detached = False
-    with pytest.raises(ModelError, match="differs from the model"):
-        gpu_check(fake_machine(trt), tiny, None, report, said[0], runs=2)
-    assert "differs from the model" in json.loads(report.read_text())["error"]
-    trt.driver.detached = False
-    trt.driver.fails.add("memcpy_dtoh_async")
-    with pytest.raises(EngineError):
-        gpu_check(fake_machine(trt), tiny, None, report, said[0], runs=2)
-    assert "illegal memory access" in json.loads(report.read_text())["error"]
-    trt.config = None
-    with pytest.raises(MissingBackend, match="pycuda"):
-        gpu_check(fake_machine(trt, missing=("pycuda",)), tiny, None, report, said[0], runs=2)
-    assert trt.config is None  # nothing was built for it
-    with pytest.raises(MissingBackend, match="no GPU here"):
-        gpu_check(fake_machine(gpu=False), tiny, None, report, said[0], runs=2)
-    assert "no GPU here" in json.loads(report.read_text())["error"]
-
-
 def test_the_inventory_says_what_is_missing_and_how_to_get_it() -> None:
     parts = {p.name: p for p in inventory(fake_machine(gpu=False, missing=("tensorrt",)))}
     assert parts["tensorrt"].found == ""
@@ -278,15 +272,35 @@ def test_a_verdict_sees_noise_nan_and_touched_pixels() -> None:
     def nan(a: np.ndarray) -> None:
         a[3][masks[3] > 0] = 0
 
-    assert verdict(nan).nan == int((theirs[3][masks[3] > 0] >= 64).sum()) > 0
+    assert verdict(nan).nan == int((theirs[3][masks[3] > 0] >= 128).sum()) > 0
     assert not verdict(nan).good
 
+    def infinite(a: np.ndarray) -> None:
+        a[3][masks[3] > 0] = 255
+
+    assert verdict(infinite).nan == int((theirs[3][masks[3] > 0] <= 127).sum()) > 0
+
     def one_nan(a: np.ndarray) -> None:
-        row, column = np.argwhere((masks[3] > 0) & (theirs[3].min(axis=-1) >= 64))[0]
+        row, column = np.argwhere((masks[3] > 0) & (theirs[3].min(axis=-1) >= 128))[0]
         a[3, row, column] = 0
 
-    assert verdict(one_nan).psnr > 45
     assert (verdict(one_nan).nan, verdict(one_nan).good) == (3, False)
+
+    def one_crop(a: np.ndarray) -> None:  # over all holes together it would be 45.9 dB
+        smallest = int((masks > 0).sum(axis=(1, 2)).argmin())
+        a[smallest][masks[smallest] > 0] = (
+            np.where(a[smallest][masks[smallest] > 0] > 127, -8, 8) + a[smallest][masks[smallest] > 0]
+        )
+
+    assert verdict(one_crop).psnr == pytest.approx(30.07, abs=0.01)  # 20 log10 (255 / 8)
+    assert not verdict(one_crop).good
+
+    def one_pixel(a: np.ndarray) -> None:
+        row, column = np.argwhere(masks[3] > 0)[0]
+        a[3, row, column, 0] = a[3, row, column, 0] ^ 64
+
+    assert verdict(one_pixel).psnr > 45
+    assert not verdict(one_pixel).good
 
     def touched(a: np.ndarray) -> None:
         a[2][masks[2] == 0] ^= 1
@@ -300,9 +314,114 @@ def test_cost_of_the_networks_graph(half_graph: Path) -> None:
     assert four.half_flops == 4 * one.half_flops
     assert four.weight_bytes == one.weight_bytes
     scores = sum(2 * 2 * channels * (side * side) ** 2 for side, channels in ((16, 128), (32, 64), (64, 32)))
-    assert one.float_flops == scores  # two products over all pairs of positions, at three levels: attention's island
+    assert one.float_flops == 0
     assert one.border_bytes == 256 * 256 * 7
-    assert one.peak_bytes > 4 * 4096 * 4096  # the largest level's scores in float32
+    assert one.peak_bytes < 2 * 4096 * 4096  # the largest level's scores in half: they are never there
     large = cost_of(half_graph, 1, 512)
-    assert large.half_flops == pytest.approx(4 * one.half_flops, rel=0.01)
-    assert large.float_flops == 16 * one.float_flops
+    convolutions = one.half_flops - scores  # two products over all pairs of positions, at three levels
+    assert large.half_flops - 16 * scores == pytest.approx(4 * convolutions, rel=0.01)
+    assert large.peak_bytes == pytest.approx(4 * one.peak_bytes, rel=0.01)  # with the pixels, not with their square
+
+
+def test_what_the_readme_has_built_fits_a_card_of_8_gb(half_graph: Path) -> None:
+    assert cost_of(half_graph, 32, 256).device_bytes(LANES) < 1 << 30
+    assert cost_of(half_graph, 16, 1024).device_bytes(LANES) < 4 << 30
+
+
+def test_what_does_not_fit_the_gpu_is_said_before_it_is_built(
+    tiny: Path, trt: FakeTensorRT, said: Said, tmp_path: Path
+) -> None:
+    machine = replace(fake_machine(trt), gpu=Gpu("Small GPU", "8.9", "13.0", 16 << 20))
+    for backend, capabilities in (("tensorrt", None), ("tensorrt-rtx", None), ("tensorrt-rtx", "89")):
+        job = BuildJob(tiny, backend=backend, out=tmp_path / "t.plan", capabilities=capabilities)
+        with pytest.raises(UsageError, match=r"16 images of 256 takes about 0\.\d GiB(.|\n)*Small GPU has 0\.0"):
+            run_build(job, machine, said[0])
+    assert trt.config is None
+    run_build(replace(job, capabilities="80,89", verify=False), machine, said[0])  # for others' GPUs too
+
+
+def test_float32_rounds_to_tf32_unless_that_is_forbidden(
+    tiny: Path, trt: FakeTensorRT, said: Said, tmp_path: Path
+) -> None:
+    """Each builder allows it by default, so that a float32 plan has half's mantissas on Ampere and later."""
+    weights = tmp_path / "w2.safetensors"
+    save(LGNet(2).eval(), weights, {})
+    for tf32 in (True, False):
+        job = BuildJob(weights, precision="fp32", out=tmp_path / "t.plan", tf32=tf32, verify=False)
+        run_build(job, fake_machine(trt), said[0])
+        assert trt.config is not None
+        assert ("TF32" in trt.config.flags) == tf32
+        assert ("by TF32" in said[1].getvalue()) == tf32
+        said[1].truncate(0)
+    for job in (BuildJob(tiny, tf32=False), BuildJob(precision="fp32", tf32=False, backend="onnx")):
+        with pytest.raises(UsageError, match="--no-tf32: is for --fp32"):
+            run_build(job, fake_machine(trt), said[0])
+
+
+def test_a_portable_plan_is_built_for_all_gpus_of_its_capability(
+    tiny: Path, trt: FakeTensorRT, said: Said, tmp_path: Path
+) -> None:
+    out = tmp_path / "t.plan"
+    run_build(BuildJob(tiny, out=out, portable=True), fake_machine(trt), said[0])
+    assert trt.config is not None
+    assert trt.config.hardware_compatibility_level == "SAME_COMPUTE_CAPABILITY"
+    assert read_sidecar(out).portable
+    assert " --portable " in read_sidecar(out).rebuild(out)
+    run_build(BuildJob(tiny, out=out), fake_machine(trt), said[0])
+    assert (trt.config.hardware_compatibility_level, read_sidecar(out).portable) == ("NONE", False)
+    trt.HardwareCompatibilityLevel = Enumeration("NONE", "AMPERE_PLUS")  # as TensorRT 10.0 has it
+    with pytest.raises(UsageError, match=r"--portable: TensorRT 99\.1 builds for one model of GPU alone"):
+        run_build(BuildJob(tiny, out=out, portable=True), fake_machine(trt), said[0])
+    with pytest.raises(UsageError, match="--portable: means nothing to --backend tensorrt-rtx"):
+        run_build(BuildJob(tiny, out=out, portable=True, backend="tensorrt-rtx"), fake_machine(trt), said[0])
+
+
+@pytest.mark.slow
+def test_a_gpu_without_a_fused_kernel_gets_products_and_is_told(trt: FakeTensorRT, said: Said, tmp_path: Path) -> None:
+    """A graph that was given stays as it is."""
+    trt.unfused = True
+    weights = tmp_path / "w2.safetensors"
+    save(LGNet(2).eval(), weights, {})
+    job = BuildJob(weights, out=tmp_path / "w2.plan", verify=False)
+    sidecar = read_sidecar(run_build(job, fake_machine(trt), said[0]))
+    assert sidecar.attention == "products"
+    assert "attention is built as products instead" in said[1].getvalue()
+    with pytest.raises(NotFused, match="--attention products"):
+        run_build(replace(job, attention="fused"), fake_machine(trt), said[0])
+
+
+@pytest.mark.parametrize(("version", "form"), [("10.0.1", "products"), ("10.13.3.9", "products"), ("10.14.1", "fused")])
+def test_a_tensorrt_that_does_not_parse_the_operator_gets_products(
+    version: str, form: str, tiny: Path, said: Said, tmp_path: Path
+) -> None:
+    model = onnx.load(tiny)
+    helper.set_model_props(model, {"lgnet.size": "256", "lgnet.attention": form})
+    onnx.save(model, tiny)
+    machine = fake_machine(FakeTensorRT(FakeDriver(), version=version))
+    job = BuildJob(tiny, out=tmp_path / "w2.plan", verify=False)
+    assert read_sidecar(run_build(job, machine, said[0])).attention == form
+    if form == "products":
+        with pytest.raises(UsageError, match=r"takes TensorRT 10\.14 or later; here is 10\."):
+            run_build(replace(job, attention="fused"), machine, said[0])
+
+
+def test_attention_in_float_is_built_where_it_is_asked_for(trt: FakeTensorRT, said: Said, tmp_path: Path) -> None:
+    weights, plan = tmp_path / "w2.safetensors", tmp_path / "w2.plan"
+    save(LGNet(2).eval(), weights, {})
+    sidecar = read_sidecar(
+        run_build(BuildJob(weights, out=plan, attention="float", verify=False), fake_machine(trt), said[0])
+    )
+    assert sidecar.attention == "float"
+    assert sidecar.rebuild(plan).endswith(f"--size 256 --attention float -o {plan}")
+
+
+def test_a_graph_whose_attention_no_kernel_fuses_is_not_taken_for_one_that_is(
+    tiny: Path, trt: FakeTensorRT, said: Said, tmp_path: Path
+) -> None:
+    model = onnx.load(tiny)
+    helper.set_model_props(model, {"lgnet.size": "multiples of 256"})
+    onnx.save(model, tiny)
+    job = BuildJob(tiny, out=tmp_path / "t.plan")
+    with pytest.raises(UsageError, match=r"its attention is in float32(.|\n)*--attention float"):
+        run_build(job, fake_machine(trt), said[0])
+    run_build(replace(job, attention="float"), fake_machine(trt), said[0])

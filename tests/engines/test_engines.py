@@ -6,10 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from lgnet_cli.engines.protocol import Engine
-from lgnet_cli.engines.select import Choice, choose, cuda_devices, graph_of, open_engine
-from lgnet_cli.engines.torch import fill_with
+from lgnet_cli.engines.select import choose, cuda_devices, cuda_of_torch, default_for, graph_of, open_engine
+from lgnet_cli.engines.torch import TorchEngine, fill_with
+from lgnet_cli.engines.verify import compare, crops
 from lgnet_cli.errors import EngineError, MissingBackend, ModelError, UsageError
 from lgnet_cli.model import LGNet, load, save
 from lgnet_cli.weights import DEFAULT_GRAPH, DEFAULT_WEIGHTS
@@ -84,8 +86,38 @@ def test_info_names_the_weights_and_closing_twice_is_fine(engine: Engine) -> Non
 
 def test_auto_says_what_and_why() -> None:
     choice = choose("auto")
-    assert choice == (Choice("torch-cuda", "a CUDA device is here") if cuda_devices() else
-                      Choice("onnxruntime", "the default on a CPU"))  # fmt: skip
+    assert choice.name == ("torch-cuda" if cuda_devices() and cuda_of_torch() else "onnxruntime")
+    assert choice.why
+
+
+@pytest.mark.parametrize(
+    ("devices", "driver", "torch", "name", "why"),
+    [
+        (0, "0.0", "", "onnxruntime", "the default on a CPU"),
+        (1, "13.0", None, "onnxruntime", "the default on a CPU"),
+        (1, "13.0", "", "onnxruntime", "the PyTorch that is installed is for CPUs alone"),
+        (1, "12.8", "13.0", "onnxruntime", "PyTorch is for CUDA 13.0, and the driver serves CUDA 12.8: update it"),
+        (1, "12.4", "12.8", "torch-cuda", "a CUDA device is here"),  # minor versions run on one another
+        (2, "13.0", "12.8", "torch-cuda", "a CUDA device is here"),
+    ],
+)
+def test_beside_a_gpu_pytorch_is_taken_where_it_can_use_it(
+    devices: int, driver: str, torch: str | None, name: str, why: str
+) -> None:
+    choice = default_for(devices, driver, torch)
+    assert choice.name == name
+    assert why in choice.why
+
+
+def test_what_cuda_pytorch_is_for_is_read_and_not_imported(tmp_path: Path) -> None:
+    assert cuda_of_torch() == (torch.version.cuda or "")
+    spec = importlib.machinery.ModuleSpec("torch", None, is_package=True)
+    assert cuda_of_torch(spec) is None  # a folder that is no package
+    spec.submodule_search_locations = [str(tmp_path)]
+    assert cuda_of_torch(spec) == ""
+    for line, cuda in (("cuda: Optional[str] = '13.0'", "13.0"), ("cuda = '12.8'", "12.8"), ("cuda = None", "")):
+        (tmp_path / "version.py").write_text(f"debug = False\n{line}\nhip: Optional[str] = '6.0'\n")
+        assert cuda_of_torch(spec) == cuda
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
@@ -97,6 +129,37 @@ def test_a_missing_back_end_says_how_to_install_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # as on a machine without it
     with pytest.raises(MissingBackend, match=r"openvino is not installed.*\n.*pip install 'lgnet\[openvino\]'"):
         choose("openvino")
+
+
+@pytest.mark.slow
+def test_pytorch_in_half_is_held_against_float32_when_it_is_loaded(tmp_path: Path) -> None:
+    """As a GPU runs it, in a CPU's real half arithmetic; a tame model, since random weights magnify rounding."""
+    torch.manual_seed(0)
+    model = LGNet(2).eval()
+    save(model, tmp_path / "w2.safetensors", {})
+    engine = TorchEngine(tmp_path / "w2.safetensors", half=True)
+    assert (engine.info.precision, engine.info.beware) == ("fp16", "")
+    images, masks = crops()
+    full = TorchEngine(tmp_path / "w2.safetensors")
+    assert full.info.precision == "fp32"
+    verdict = compare(engine.fill(images, masks), full.fill(images, masks), images, masks)
+    assert verdict.good
+    assert verdict.off > 0 or verdict.psnr > 60  # it did compute in half
+
+
+@pytest.mark.slow
+def test_weights_that_half_cannot_compute_run_in_float32_and_say_so(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = LGNet(2).eval()
+    with torch.no_grad():
+        model.coarse.down[1].conv.weight *= 1e6  # beyond 65504, where half ends
+    save(model, tmp_path / "w2.safetensors", {})
+    engine = TorchEngine(tmp_path / "w2.safetensors", half=True)
+    assert engine.info.precision == "fp32"
+    assert "half cannot compute these weights, so float32 does, which is slower" in engine.info.beware
+    images, masks = crops()
+    full = TorchEngine(tmp_path / "w2.safetensors")
+    assert compare(engine.fill(images, masks), full.fill(images, masks), images, masks).good
 
 
 @pytest.mark.skipif(cuda_devices() > 0, reason="there is a CUDA device")

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from lgnet_cli.engines.export import EightBit, fold_batchnorm
-from lgnet_cli.engines.turing import HalfProducts, halve_products
+from lgnet_cli.engines.nvidia.attention import WIDEST_HEAD, HalfAttention, half_inputs, halve_attention
 from lgnet_cli.engines.verify import compare
 from lgnet_cli.model import LGNet, load
 from lgnet_cli.model.layers import Attention
@@ -57,15 +57,15 @@ def note_what_is_not_finite(seen: list[str], name: str, module: object, inputs: 
             seen.append(f"{name}: {tensor.dtype}")
 
 
-@pytest.mark.parametrize("turing", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_half_arithmetic_is_close_and_finite(*, turing: bool) -> None:
+@pytest.mark.parametrize("fused", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_half_arithmetic_is_close_and_finite(*, fused: bool) -> None:
     pairs = [*examples(), *adversarial()]
     images, masks = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
     assert (masks[-1] > 0).mean() == pytest.approx(0.99, abs=0.001)
     full = fold_batchnorm(load(DEFAULT_WEIGHTS))
     half = copy.deepcopy(full).half()
-    if turing:
-        halve_products(half)
+    if fused:
+        halve_attention(half)
     seen: list[str] = []
     for name, module in half.named_modules():
         module.register_forward_hook(partial(note_what_is_not_finite, seen, name))
@@ -81,34 +81,44 @@ def test_half_arithmetic_is_close_and_finite(*, turing: bool) -> None:
         assert verdict.good, f"image {i}: {verdict}"
 
 
-@pytest.mark.parametrize("turing", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("channels", [64, WIDEST_HEAD, 2 * WIDEST_HEAD])
+@pytest.mark.parametrize("fused", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("scale", [0.0, 1e-6, 1.0, 168.0, 6e4])
-def test_attention_in_half_survives_features_that_break_half(scale: float, *, turing: bool) -> None:
-    """Zero vectors, whose 1e-7 half rounds away, and sums of squares beyond 65504: the float32 island holds them."""
+def test_attention_in_half_survives_features_that_break_half(scale: float, channels: int, *, fused: bool) -> None:
+    """Zero vectors, whose 1e-7 half rounds away, and sums of squares beyond 65504: float32 holds them."""
     generator = torch.Generator().manual_seed(0)
-    features = (torch.randn(1, 64, 16, 16, generator=generator).clamp(-1, 1) * scale).half()
-    attention = Attention(64).half()
-    layer = HalfProducts(attention) if turing else attention
+    features = (torch.randn(1, channels, 16, 16, generator=generator).clamp(-1, 1) * scale).half()
+    attention = Attention(channels).half()
+    layer = HalfAttention(attention) if fused else attention
     with torch.inference_mode():
-        attention.combine.weight.fill_(1 / 1024)  # small enough that the sum after it stays in half's range
+        attention.combine.weight.fill_(1 / 16 / channels)  # small enough that the sum after it stays in half's range
         out = layer(features)
     assert out.dtype == torch.float16
     assert torch.isfinite(out).all()
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 30.0])
-def test_for_turing_attention_is_rounded_and_otherwise_the_same(scale: float) -> None:
+def test_attention_in_half_is_rounded_and_otherwise_the_same(scale: float) -> None:
     """Beyond 30 the largest score of a query is all that counts, and which it is depends on its rounding."""
     features = torch.randn(1, 64, 16, 16, generator=torch.Generator().manual_seed(1)).clamp(-1, 1) * scale
     torch.manual_seed(0)
     attention = Attention(64)
     with torch.inference_mode():
         attention.combine.weight[:, 64:] = 0  # what is attended to, alone
-        exact, rounded = attention(features), HalfProducts(attention)(features)
+        exact, rounded = attention(features), HalfAttention(attention)(features)
     assert (rounded - exact).norm() / exact.norm() < 0.01  # measured: 0.00003, 0.0005, 0.006
 
 
-def test_the_island_is_needed_and_is_in_the_graph(half_graph: Path) -> None:
+@pytest.mark.parametrize("channels", [32, WIDEST_HEAD, 2 * WIDEST_HEAD])
+def test_a_score_stays_in_half_also_where_a_builder_stores_it(channels: int) -> None:
+    """As products alone, for builders that know no operator for attention, the scores themselves are halves."""
+    query, key = half_inputs(torch.full((1, channels, 16, 16), 6e4))  # the largest score that features can give
+    scores = (query.float() @ key.float().transpose(-1, -2)).half()
+    assert torch.isfinite(scores).all()
+    assert scores.max() > 59_000
+
+
+def test_normalising_in_float_is_needed_and_is_in_the_graph(half_graph: Path) -> None:
     features = torch.zeros(1, 64, 16, 16).half()
     key = features + 1e-7
     unit = key / (key * key).sum(dim=1, keepdim=True).sqrt()
@@ -116,10 +126,15 @@ def test_the_island_is_needed_and_is_in_the_graph(half_graph: Path) -> None:
     graph = onnx.shape_inference.infer_shapes(onnx.load(half_graph)).graph
     kinds = {v.name: v.type.tensor_type.elem_type for v in graph.value_info}
     for node in graph.node:
-        if node.op_type in ("MatMul", "Softmax", "ReduceSum", "Sqrt"):
+        if node.op_type in ("ReduceSum", "Sqrt"):
             assert kinds[node.output[0]] == onnx.TensorProto.FLOAT, node.name
         if node.op_type in ("Conv", "ConvTranspose"):
             assert kinds[node.output[0]] == onnx.TensorProto.FLOAT16, node.name
+        if node.op_type == "Attention":
+            assert kinds[node.output[0]] == onnx.TensorProto.FLOAT16
+            assert len(node.output) == 1  # the score map is not asked for
+    operators = [node.op_type for node in graph.node]
+    assert (operators.count("Attention"), operators.count("Softmax"), operators.count("MatMul")) == (3, 0, 0)
 
 
 def test_eight_bits_are_cast_first_and_last(half_graph: Path) -> None:

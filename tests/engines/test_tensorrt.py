@@ -1,5 +1,6 @@
 """The runner on a device whose streams defer their work: order, overlap, padding, every error, threads, and the end."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -13,11 +14,12 @@ import pytest
 from fake_tensorrt import FakeDriver, FakeTensorRT, fake_machine, paint, plan_bytes
 
 from lgnet_cli.engines import plan as plans
-from lgnet_cli.engines.libraries import initialised, installed, load_driver, load_tensorrt
+from lgnet_cli.engines.libraries import initialised, installed, load_tensorrt
+from lgnet_cli.engines.machine import Gpu
 from lgnet_cli.engines.plan import Sidecar, here, sidecar_of, write_plan
 from lgnet_cli.engines.protocol import Pixels
 from lgnet_cli.engines.tensorrt import TensorRtEngine, open_plan
-from lgnet_cli.errors import EngineError, MissingBackend, ModelError
+from lgnet_cli.errors import DeviceLost, EngineError, MissingBackend, ModelError
 from lgnet_cli.weights import DEFAULT_WEIGHTS
 from lgnet_cli.weights.header import sha256 as file_sha256
 
@@ -31,9 +33,11 @@ def shapes(batch: tuple[int, int, int] = (1, 2, 4), side: tuple[int, int, int] =
 def described(data: bytes, **changes: object) -> Sidecar:
     sidecar = Sidecar(
         plan_sha256=sha256(data).hexdigest(), plan_bytes=len(data), flavour="tensorrt", version="99.1", platform=here(),
-        compute_capabilities=["8.9"], gpu="Fake GPU", cuda="13.0", batch=[1, 2, 4], side=[SIDE] * 3,
+        compute_capabilities=["8.9"], gpu="Fake GPU", cuda="13.0", portable=False,
+        batch=[1, 2, 4], side=[SIDE] * 3,
         tensors={"image": "uint8", "mask": "uint8", "filled": "uint8"}, precision="fp16", half_tensors=154,
-        float_tensors=68, onnx_sha256="0" * 64, weights="places2.safetensors", weights_sha256="1" * 64, lgnet="0.1",
+        float_tensors=68, attention="float", fused_kernels=0,
+        onnx_sha256="0" * 64, weights="places2.safetensors", weights_sha256="1" * 64, lgnet="0.1",
     )  # fmt: skip
     return replace(sidecar, **changes)  # type: ignore[arg-type]
 
@@ -86,7 +90,7 @@ class Hasty:
 def test_the_fake_shows_a_missing_synchronisation(trt: FakeTensorRT, tmp_path: Path) -> None:
     """What the tests above rest on: with `synchronize` left out of the runner, pixels are wrong."""
     stream = trt.driver.Stream
-    trt.driver.Stream = lambda: Hasty(stream())  # type: ignore[method-assign, assignment, return-value]
+    trt.driver.Stream = lambda flags: Hasty(stream(flags))  # type: ignore[method-assign, assignment, return-value]
     engine = open_plan(written(tmp_path), fake_machine(trt))
     image, mask = pictures(5)
     assert (engine.fill(image, mask) != paint(image, mask)).any()
@@ -97,7 +101,7 @@ def test_a_buffer_reused_too_early_would_show(trt: FakeTensorRT, tmp_path: Path)
     driver = trt.driver
     context = driver.Device(0).retain_primary_context()
     context.push()
-    host, device, stream = driver.pagelocked_empty((4,), np.uint8), driver.mem_alloc(4), driver.Stream()
+    host, device, stream = driver.pagelocked_empty((4,), np.uint8), driver.mem_alloc(4), driver.Stream(1)
     host[:] = 1
     driver.memcpy_htod_async(int(device), host, stream)
     host[:] = 2
@@ -106,6 +110,7 @@ def test_a_buffer_reused_too_early_would_show(trt: FakeTensorRT, tmp_path: Path)
 
 
 def test_neighbouring_batches_overlap_and_each_lane_keeps_its_order(engine: TensorRtEngine, trt: FakeTensorRT) -> None:
+    trt.driver.fails.add("capture")  # of work that is sent as one
     engine.fill(*pictures(16))  # four batches of four
     events = trt.driver.events
     batch = ["in", "in", "compute", "out"]
@@ -185,30 +190,92 @@ def test_closing_gives_everything_back_once(engine: TensorRtEngine, trt: FakeTen
     assert trt.driver.memory
     engine.close()
     assert not trt.driver.memory
-    assert trt.driver.detached
+    assert (trt.driver.pinned, trt.driver.stack()) == (0, [])
     assert trt.driver.stack() == []
     engine.close()
     with pytest.raises(EngineError, match="closed"):
         engine.fill(*pictures(1))
 
 
+def test_a_runtime_that_cannot_start_or_a_gpu_that_is_held_says_so(trt: FakeTensorRT, tmp_path: Path) -> None:
+    trt.fails.add("Runtime")
+    with pytest.raises(MissingBackend, match=r"cannot start: CUDA initialization failure with error: 35\n"):
+        open_plan(written(tmp_path), fake_machine(trt))
+    assert (trt.driver.pinned, trt.driver.stack()) == (0, [])
+    held = FakeTensorRT(FakeDriver())
+    held.driver.fails.add("Device")
+    with pytest.raises(MissingBackend, match=r"gives no context: (.)*already in use(.|\n)*nvidia-smi"):
+        open_plan(written(tmp_path), fake_machine(held))
+
+
+def test_a_driver_too_old_for_what_runs_the_plan_is_named(trt: FakeTensorRT, tmp_path: Path) -> None:
+    machine = replace(fake_machine(trt), gpu=Gpu("Fake GPU", "8.9", "12.8", 24 << 30))
+    with pytest.raises(MissingBackend, match=r"is for CUDA 13, and the driver serves CUDA 12\.8"):
+        open_plan(written(tmp_path), machine)
+    assert trt.deserialized == 0
+
+
 def test_a_failed_load_gives_everything_back(trt: FakeTensorRT, tmp_path: Path) -> None:
     trt.fails.add("create_execution_context")
     with pytest.raises(ModelError, match=r"no memory for its execution(.|\n)*smaller"):
         open_plan(written(tmp_path), fake_machine(trt))
-    assert trt.driver.detached
+    assert (trt.driver.pinned, trt.driver.stack()) == (0, [])
     assert not trt.driver.memory
 
 
-@pytest.mark.parametrize("allocation", range(1, 7))
+@pytest.mark.parametrize("allocation", range(1, 4))
 def test_a_device_without_memory_is_named_and_gives_everything_back(
     trt: FakeTensorRT, tmp_path: Path, allocation: int
 ) -> None:
     trt.driver.allocations = allocation - 1
     with pytest.raises(ModelError, match=r"no memory for its buffers: cuMemAlloc failed(.|\n)*smaller --batch"):
         open_plan(written(tmp_path), fake_machine(trt))
-    assert trt.driver.detached
+    assert (trt.driver.pinned, trt.driver.stack()) == (0, [])
     assert not trt.driver.memory
+
+
+@pytest.mark.parametrize("allocation", range(4, 7))
+def test_a_device_with_memory_for_one_stream_runs_on_one_and_says_so(
+    trt: FakeTensorRT, tmp_path: Path, allocation: int
+) -> None:
+    trt.driver.allocations = allocation - 1
+    engine = open_plan(written(tmp_path), fake_machine(trt))
+    assert "memory for one stream alone, which is slower" in engine.info.beware
+    assert (len(trt.driver.memory), trt.driver.pinned) == (3, 3)
+    image, mask = pictures(13)
+    np.testing.assert_array_equal(engine.fill(image, mask), paint(image, mask))
+    engine.close()
+    assert (trt.driver.memory, trt.driver.pinned) == ({}, 0)
+
+
+def test_a_device_that_died_is_not_a_batch_that_failed(engine: TensorRtEngine, trt: FakeTensorRT) -> None:
+    pending = engine.start(*map(list, pictures(2)))
+    trt.driver.dead = True
+    for call in (pending.result, lambda: engine.fill(*pictures(3))):
+        with pytest.raises(DeviceLost, match=r"gives no more results: cuStreamSynchronize(.|\n)*run the same command"):
+            call()
+    engine.close()
+    assert trt.driver.stack() == []
+
+
+def test_an_error_of_tensorrts_own_is_not_called_cudas(engine: TensorRtEngine, trt: FakeTensorRT) -> None:
+    trt.fails.add("infer_shapes raises")
+    with pytest.raises(EngineError, match="TensorRT failed: infer_shapes"):
+        engine.fill(*pictures(1))
+
+
+def test_an_engine_that_is_dropped_gives_everything_back(trt: FakeTensorRT, tmp_path: Path) -> None:
+    engine = open_plan(written(tmp_path), fake_machine(trt))
+    engine.fill(*pictures(1))
+    del engine
+    gc.collect()
+    assert (trt.driver.memory, trt.driver.pinned, trt.driver.stack()) == ({}, 0, [])
+
+
+def test_the_context_is_retained_once_and_kept(trt: FakeTensorRT, tmp_path: Path) -> None:
+    for _ in range(3):
+        open_plan(written(tmp_path), fake_machine(trt)).close()
+    assert (trt.driver.retained, trt.driver.detached) == (1, False)
 
 
 LOAD_ERRORS = {
@@ -234,6 +301,21 @@ def test_each_load_error_has_its_words_and_its_command_and_nothing_is_deserialis
     )
     assert str(path) in str(caught.value)
     assert trt.deserialized == 0
+
+
+def test_a_plan_of_another_model_of_gpu_is_refused_unless_it_is_portable_or_trusted(
+    trt: FakeTensorRT, tmp_path: Path
+) -> None:
+    """Of one compute capability: TensorRT warns of it, and the project swallowed the warning."""
+    path = written(tmp_path, gpu="RTX 3070")
+    with pytest.raises(
+        ModelError, match=r"built on a RTX 3070, for that model of GPU alone(.|\n)*--portable"
+    ) as caught:
+        open_plan(path, fake_machine(trt))
+    assert "--trust-engine" in str(caught.value)
+    assert trt.deserialized == 0
+    open_plan(path, fake_machine(trt), trust=True).close()
+    open_plan(written(tmp_path, gpu="RTX 3070", portable=True), fake_machine(trt)).close()
 
 
 def test_the_command_that_builds_anew_can_be_typed(tmp_path: Path) -> None:
@@ -271,18 +353,17 @@ def test_what_tensorrt_refuses_is_told_in_its_words(trt: FakeTensorRT, tmp_path:
     with pytest.raises(ModelError, match=r"99\.1 refuses it: Serialization assertion magicTagRead"):
         open_plan(written(tmp_path, b"no plan"), fake_machine(trt))
     trt.fails.add("foreign")
-    trt.driver.detached = False
     with pytest.raises(ModelError, match="not one of lgnet's"):
         open_plan(written(tmp_path), fake_machine(trt))
 
 
 def test_missing_parts_are_named(trt: FakeTensorRT, tmp_path: Path) -> None:
     path = written(tmp_path)
-    for missing in ("tensorrt", "pycuda"):
+    for missing in ("tensorrt", "driver"):
         with pytest.raises(MissingBackend, match=missing):
             open_plan(path, fake_machine(trt, missing=(missing,)))
     with pytest.raises(MissingBackend, match="no NVIDIA driver or GPU is here"):
-        open_plan(path, fake_machine(trt, gpu=False, missing=("pycuda",)))
+        open_plan(path, fake_machine(trt, gpu=False, missing=("driver",)))
     trt.driver.fails.add("init")
     with pytest.raises(MissingBackend, match=r"no NVIDIA driver or device answers: cuInit failed(.|\n)*nvidia-smi"):
         initialised(trt.driver)  # type: ignore[arg-type]
@@ -306,12 +387,6 @@ def test_pycuda_without_a_driver_is_not_called_missing(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert "no NVIDIA driver is here: libcuda.so.1" in done.stderr
     assert "pip install" not in done.stderr
-
-
-@pytest.mark.skipif(installed("pycuda"), reason="pycuda is here")
-def test_pycuda_that_is_not_here_is_missed_by_name() -> None:
-    with pytest.raises(MissingBackend, match=r"running a plan takes pycuda(.|\n)*pip install pycuda"):
-        load_driver()
 
 
 def test_a_profile_that_wants_too_much_memory_is_refused_before_it_is_asked_for(

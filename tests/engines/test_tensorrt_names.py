@@ -29,7 +29,10 @@ REMOVED = (
     "OBEY_PRECISION_CONSTRAINTS", "PREFER_PRECISION_CONSTRAINTS", "IInt8Calibrator", "int8_calibrator",
     "device_memory_size", "engine_host_code_allowed",
 )  # fmt: skip
-RTX_ALONE = ("IBuilderConfigRtx", "ComputeCapability")
+RTX_ALONE = (
+    "IBuilderConfigRtx", "ICudaEngineRtx", "RuntimeRtx", "ComputeCapability", "EngineValidity", "IRuntimeConfig",
+    "IRuntimeCache", "DynamicShapesKernelSpecializationStrategy", "CudaGraphStrategy",
+)  # fmt: skip
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -38,7 +41,7 @@ def used(rtx: bool) -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
     for name, kind in vars(tensorrt_api).items():
         if isinstance(kind, type) and getattr(kind, "_is_protocol", False) and kind is not typing.Protocol:
-            own = "IBuilderConfig" if name == "IBuilderConfigRtx" else name
+            own = name.removesuffix("Rtx")
             if rtx or name not in RTX_ALONE:
                 members = {m for m in vars(kind) if not m.startswith("_")} | set(vars(kind).get("__annotations__", {}))
                 names[own] = sorted(set(names.get(own, [])) | members)
@@ -114,7 +117,7 @@ def test_the_probe_names_what_is_missing() -> None:
     assert probe(load, wrong, ["nothing"], cwd=ROOT / "tests")[1] == ["NoClass", "Builder.no_such", "nothing"]
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "engines").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("file", sorted((ROOT / "engines").rglob("*.py")), ids=lambda path: path.name)
 def test_no_code_names_what_tensorrt_11_removed(file: Path) -> None:
     """Docstrings may: the names are looked for as attributes, and as strings of their own, which getattr could take."""
     tree = ast.parse(file.read_text())

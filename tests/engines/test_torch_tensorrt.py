@@ -12,9 +12,10 @@ import torch
 from fake_tensorrt import fake_machine
 
 from lgnet_cli.engines.build import Order
-from lgnet_cli.engines.plan import Sidecar, here, parse_profile, sidecar_of, write_plan
+from lgnet_cli.engines.nvidia.profile import parse_profile
+from lgnet_cli.engines.plan import Sidecar, here, sidecar_of, write_plan
 from lgnet_cli.engines.torch import fill_with
-from lgnet_cli.engines.torch_tensorrt import TorchTensorRtEngine, compile_program
+from lgnet_cli.engines.torch_tensorrt import TorchTensorRtEngine, compile_program, versions
 from lgnet_cli.errors import EngineError, ModelError
 from lgnet_cli.model import LGNet
 
@@ -45,8 +46,14 @@ class StandIn:
         part = TorchTensorRTModule(program) if self.compiles else torch.nn.Identity()
         return torch.nn.ModuleDict({"_run_on_acc_0": part, "_run_on_gpu_1": torch.nn.Identity()})
 
-    def save(self, module: Any, path: str, *, output_format: str, arg_inputs: list[Any]) -> None:
-        assert output_format == "exported_program"
+    def save(
+        self, module: Any, path: str, *, output_format: str, arg_inputs: list[Any], dynamic_shapes: Any, retrace: bool
+    ) -> None:
+        """Traces once more, as the real one does: with the example and the free sizes that it is given."""
+        assert (output_format, retrace) == ("exported_program", True)
+        if self.compiles:
+            program = module["_run_on_acc_0"].program
+            torch.export.export(program.module(), tuple(arg_inputs), dynamic_shapes=dynamic_shapes)
         if self.compiles:
             torch.export.save(module["_run_on_acc_0"].program, path)
 
@@ -64,13 +71,16 @@ def model() -> LGNet:
 def program(model: LGNet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StandIn, Sidecar]:
     path, stand_in = tmp_path_factory.mktemp("program") / "w2.pt2", StandIn()
     order = Order("fp16", parse_profile("2,2,3", "256"), level=4)
-    count, left = compile_program(stand_in, model, order, path, device="cpu")
+    count, left = compile_program(stand_in, model, order, path, path.parent, device="cpu")
     assert left == 1
     data = path.read_bytes()
     sidecar = Sidecar(
-        plan_sha256=sha256(data).hexdigest(), plan_bytes=len(data), flavour="torch-tensorrt", version="99.1",
-        platform=here(), compute_capabilities=["8.9"], gpu="Fake GPU", cuda="13.0", batch=[2, 2, 3], side=[256] * 3,
-        tensors={}, precision="fp16", half_tensors=count.half, float_tensors=count.floating - count.half,
+        plan_sha256=sha256(data).hexdigest(), plan_bytes=len(data), flavour="torch-tensorrt",
+        version=versions(stand_in),
+        platform=here(), compute_capabilities=["8.9"], gpu="Fake GPU", cuda="13.0", portable=False,
+        batch=[2, 2, 3], side=[256] * 3,
+        tensors={}, precision="fp16", half_tensors=count.half, attention="fused", fused_kernels=0,
+        float_tensors=count.floating - count.half,
         onnx_sha256="", weights="w2.safetensors", weights_sha256="1" * 64, lgnet="0.1",
     )  # fmt: skip
     write_plan(path, data, sidecar)
@@ -78,19 +88,32 @@ def program(model: LGNet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 
 def test_settings_and_types_reach_the_compiler(program: tuple[Path, StandIn, Sidecar]) -> None:
-    _, stand_in, sidecar = program
+    path, stand_in, sidecar = program
     image, mask = stand_in.compiled["arg_inputs"]
     assert (image["min_shape"], image["max_shape"]) == ((2, 256, 256, 3), (3, 256, 256, 3))
     assert (mask["opt_shape"], mask["dtype"], mask["shared_dims"]) == ((2, 256, 256), torch.uint8, {0: "n"})
     assert stand_in.compiled["optimization_level"] == 4
+    assert stand_in.compiled["timing_cache_path"] == str(path.parent / "torch-tensorrt-timing.bin")
     assert sidecar.half_tensors / (sidecar.half_tensors + sidecar.float_tensors) > 0.6
+
+
+@pytest.mark.parametrize(
+    ("batch", "size"), [("1,1,3", "256"), ("1", "256"), pytest.param("1,2,2", "256..512", marks=pytest.mark.slow)]
+)
+def test_it_is_saved_with_the_sizes_of_its_profile(batch: str, size: str, model: LGNet, tmp_path: Path) -> None:
+    """Saving traces once more. A best batch of 1 as the example made 1 of every batch, and refused the profile."""
+    order = Order("fp16", parse_profile(batch, size))
+    compile_program(StandIn(), model, order, tmp_path / "w2.pt2", tmp_path, device="cpu")
+    assert (tmp_path / "w2.pt2").is_file()
 
 
 def test_a_program_of_which_nothing_is_compiled_is_refused(model: LGNet, tmp_path: Path) -> None:
     idle = StandIn()
     idle.compiles = False
     with pytest.raises(ModelError, match="compiled nothing of it"):
-        compile_program(idle, model, Order("fp16", parse_profile("1", "256")), tmp_path / "w2.pt2", device="cpu")
+        compile_program(
+            idle, model, Order("fp16", parse_profile("1", "256")), tmp_path / "w2.pt2", tmp_path, device="cpu"
+        )
 
 
 def test_it_splits_and_pads_and_agrees_with_the_model(program: tuple[Path, StandIn, Sidecar], model: LGNet) -> None:
@@ -117,7 +140,7 @@ def test_what_is_wrong_is_said_before_anything_is_loaded(
     copy = tmp_path / "w2.pt2"
     cases: list[tuple[Callable[[bytes], bytes], Sidecar, str]] = [
         (lambda data: data[:-1], sidecar, "cut off"),
-        (lambda data: data, replace(sidecar, version="2.13"), r"built by torch-tensorrt 2\.13; here is 99\.1"),
+        (lambda data: data, replace(sidecar, version="2.13"), r"built by torch-tensorrt 2\.13; here is 99\.1, torch "),
         (lambda data: data, replace(sidecar, compute_capabilities=["9.0"]), r"for 9\.0 \(on Fake GPU\)"),
         (lambda data: data, replace(sidecar, half_tensors=0), "called fp16"),
     ]

@@ -1,0 +1,1 @@
+"""What NVIDIA's GPUs take or need otherwise than a CPU does."""

@@ -1,0 +1,41 @@
+"""Shared by the tests of engines."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A graph like ours but quick: it fills holes with grey, in half."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT16),
+        helper.make_node("Cast", ["mask"], ["holes"], to=TensorProto.FLOAT16),
+        helper.make_node("Greater", ["holes", "zero"], ["is_hole"]),
+        helper.make_node("Unsqueeze", ["is_hole", "last"], ["hole"]),
+        helper.make_node("Mul", ["pixels", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "grey"], ["drawn"]),
+        helper.make_node("Where", ["hole", "drawn", "pixels"], ["whole"]),
+        helper.make_node("Cast", ["whole"], ["filled"], to=TensorProto.UINT8),
+    ]
+    stored = [
+        helper.make_tensor("zero", TensorProto.FLOAT16, [1], [0.0]),
+        helper.make_tensor("grey", TensorProto.FLOAT16, [3], np.array([90, 128, 200], np.float16)),
+        helper.make_tensor("last", TensorProto.INT64, [1], [3]),
+    ]
+    image, filled = (
+        helper.make_tensor_value_info(n, TensorProto.UINT8, ["n", "h", "w", 3]) for n in ("image", "filled")
+    )
+    mask = helper.make_tensor_value_info("mask", TensorProto.UINT8, ["n", "h", "w"])
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [image, mask], [filled], stored),
+        opset_imports=[helper.make_opsetid("", 18)], ir_version=9,
+    )  # fmt: skip
+    described = {"lgnet.size": "multiples of 256", "lgnet.weights_sha256": "ab" * 32, "lgnet.attention": "fused"}
+    helper.set_model_props(model, described)
+    path = tmp_path / "tiny.onnx"
+    onnx.save(model, path)
+    return path
