@@ -70,8 +70,12 @@ def paste(
         return
     left = hole.copy()  # holes that are not refined yet: they are no source for others
     for crop in reversed(crops):  # the finest first; where two crops hold the same hole, it had its way
-        for box, piece in _pieces(left, hole, crop):
-            _refine(picture, left, box, piece, refine, seed)
+        for reach in (1, TOGETHER):  # letter by letter where the surroundings are plain, then the rest of a word as one
+            for box, piece in _pieces(left, hole, crop, reach):
+                if _fill_plain(picture, left, box, piece, seed):
+                    left[box] &= ~piece
+        for box, piece in _pieces(left, hole, crop, TOGETHER) if refine == "texture" else ():
+            _copy_texture(picture, left, box, piece, seed)
             left[box] &= ~piece
 
 
@@ -118,15 +122,19 @@ def _rounded(fill: Floats) -> Bytes8:
     return np.rint(fill).clip(0, 255).astype(np.uint8)
 
 
-def _pieces(left: Hole, hole: Hole, crop: Crop) -> Iterator[tuple[Part, Hole]]:
-    """What of a crop's own holes is left, in pieces of holes near each other: (their box, (h, w) bool in it)."""
+def _pieces(left: Hole, hole: Hole, crop: Crop, reach: int) -> Iterator[tuple[Part, Hole]]:
+    """What of a crop's own holes is left, in pieces of holes less than twice `reach` pixels from each other.
+
+    Yields:
+        The box of a piece in the photo, and the piece in it, (h, w) bool.
+    """
     x, y, right, bottom = crop.holes
     inside = slice(y - crop.top, bottom - crop.top), slice(x - crop.left, right - crop.left)
     mine = owned(hole, crop)[inside]
     mine = mine & left[y : y + len(mine), x : x + mine.shape[1]]
     if not mine.any():
         return
-    near = cv2.dilate(mine.view(np.uint8), np.ones((2 * TOGETHER + 1, 2 * TOGETHER + 1), np.uint8))
+    near = cv2.dilate(mine.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
     for label in range(1, count):
         at, up, width, height = stats[label, :4].tolist()
@@ -139,27 +147,29 @@ def _pieces(left: Hole, hole: Hole, crop: Crop) -> Iterator[tuple[Part, Hole]]:
         yield (slice(top, top + len(piece)), slice(start, start + piece.shape[1])), piece
 
 
-def _refine(picture: Picture, left: Hole, box: Part, piece: Hole, refine: Refine, seed: int) -> None:
-    """Refine one piece of hole, which lies in `box` of the photo, if its surroundings have anything to give."""
+def _fill_plain(picture: Picture, left: Hole, box: Part, piece: Hole, seed: int) -> bool:
+    """Fill one piece of hole, which lies in `box` of the photo, if its surroundings are plain; whether they are."""
     levels, inside, known, window = _window(picture, left, box, piece, PLAIN_MARGIN)
-    if not known.any():
-        return
+    if not is_plain(levels, inside, known):
+        return False
     span = span_of(picture.pixels[window], picture.kind, known)
-    if is_plain(levels, inside, known):
-        filled: Floats | None = fill_plain(levels, inside, known, seed=seed, unit=span.step)
-    elif refine == "texture":
-        margin = max(FEWEST_SOURCES, math.ceil(SOURCES * max(piece.shape)))
-        rows, columns = _widened(box, margin, left.shape)
-        if (rows.stop - rows.start) * (columns.stop - columns.start) > LARGEST:
-            fill_large(picture, left, (rows, columns), box, piece, seed)
-            return
-        levels, inside, known, window = _window(picture, left, box, piece, margin)
-        span = span_of(picture.pixels[window], picture.kind, known)
-        effort = THIN_HOLE if depth_of(piece) <= THIN else THICK_HOLE
-        filled = fill_from_around(levels, inside, known, seed=seed, effort=effort)
-    else:
+    filled = fill_plain(levels, inside, known, seed=seed, unit=span.step)
+    put_levels(picture.pixels[window], picture.kind, filled, inside, span)
+    return True
+
+
+def _copy_texture(picture: Picture, left: Hole, box: Part, piece: Hole, seed: int) -> None:
+    """Fill one piece of hole with texture from around it, if there is any."""
+    margin = max(FEWEST_SOURCES, math.ceil(SOURCES * max(piece.shape)))
+    rows, columns = _widened(box, margin, left.shape)
+    if (rows.stop - rows.start) * (columns.stop - columns.start) > LARGEST:
+        fill_large(picture, left, (rows, columns), box, piece, seed)
         return
+    levels, inside, known, window = _window(picture, left, box, piece, margin)
+    effort = THIN_HOLE if depth_of(piece) <= THIN else THICK_HOLE
+    filled = fill_from_around(levels, inside, known, seed=seed, effort=effort)
     if filled is not None:
+        span = span_of(picture.pixels[window], picture.kind, known)
         put_levels(picture.pixels[window], picture.kind, filled, inside, span)
 
 
