@@ -21,7 +21,7 @@ from .plain import contrast, depth_of
 from .search import Search
 from .structure import continued
 
-COARSE_DEPTH = 30
+COARSE_DEPTH = 15
 """Pixels of depth that a hole has at most at the coarsest size."""
 
 SMALLEST = 8 * SIDE
@@ -79,6 +79,7 @@ class Found:
     rows: Places  # offsets of the level's targets
     columns: Places
     cost: float  # mean distance of patches, levels a pixel
+    age: int  # levels above the one where the start began
 
 
 def fill_from_around(
@@ -113,9 +114,9 @@ def match(image: Floats, hole: Hole, known: Hole, *, seed: int = 0, effort: Effo
     levels = _pyramid(image, hole, known, effort)
     if not levels[-1].sources.any() or not len(levels[-1].y):
         return None
-    found = _best_start(levels, seed, effort)  # at the second coarsest level, if there are two
-    for number in range(len(levels) - 3, -1, -1):
-        found = _climbed(levels, number, found, effort)
+    found = _best_start(levels, seed, effort)  # at the third coarsest level, if there are three
+    for number in range(len(levels) - 4, -1, -1):
+        found = _climbed(levels[number], levels[number + 1], found, effort, last=not number)
     top, _, left, _ = _frame(*hole.shape)
     rows, columns = levels[0].offsets_as_map(found.rows, found.columns)
     return Match(levels[0].image[:, :, :-1], found.image[:, :, :-1], rows, columns, top, left)
@@ -183,16 +184,31 @@ def _mean_of_four(image: Floats, where: Hole) -> tuple[Floats, Floats]:
 
 
 def _best_start(levels: list[Level], seed: int, effort: Effort) -> Found:
-    """Try every start on the two coarsest levels."""
-    top, rng = len(levels) - 1, np.random.default_rng(seed)
-    small = len(levels[top].y) * np.count_nonzero(levels[top].sources) <= effort.exhaustive
-    starts = [levels[top].image.copy(), *(continued(levels[top], guess) for guess in effort.guesses if small)]
-    starts += [_jittered(levels[top], rng) for _ in range(2 if seed else 0)]
-    tried = []
-    for start in starts:
-        found = _settled(levels, top, Search(levels[top]), start, effort)
-        tried.append(_climbed(levels, top - 1, found, effort) if top else found)
+    """The best of all starts, after they were carried up to one level.
+
+    The network's fill starts at the second coarsest. Lines are continued there, and at the coarsest, where they are a
+    few pixels apart, so that patches see more than one: a wall goes on brick by brick.
+    """
+    coarsest = len(levels) - 1
+    second = max(coarsest - 1, 0) if coarsest > 1 else coarsest  # blocks of pixels, as at the finest, are no start
+    third = max(coarsest - 2, 0)
+    rng = np.random.default_rng(seed)
+    starts = [levels[second].image.copy(), *(_jittered(levels[second], rng) for _ in range(2 if seed else 0))]
+    tried = [_started(levels, second, start, third, effort) for start in starts]
+    for number in sorted({second, coarsest}):
+        level = levels[number]
+        if len(level.y) * np.count_nonzero(level.sources) <= effort.exhaustive:
+            starts = [continued(level, guess) for guess in effort.guesses]
+            tried += [_started(levels, number, start, third, effort) for start in starts]
     return _chosen(tried, seed, rng)
+
+
+def _started(levels: list[Level], number: int, start: Floats, until: int, effort: Effort) -> Found:
+    """Settle a start at level `number`, and carry it up to level `until`."""
+    found = _settled(levels[number], 0, Search(levels[number]), start, effort, last=not until)
+    for finer in range(number - 1, until - 1, -1):
+        found = _climbed(levels[finer], levels[finer + 1], found, effort, last=not finer)
+    return found
 
 
 def _chosen(tried: list[Found], seed: int, rng: np.random.Generator) -> Found:
@@ -212,9 +228,8 @@ def _jittered(level: Level, rng: np.random.Generator) -> Floats:
     )
 
 
-def _climbed(levels: list[Level], number: int, below: Found, effort: Effort) -> Found:
-    """Carry what was found at the next coarser level up to level `number`, and settle it there."""
-    level, coarse = levels[number], levels[number + 1]
+def _climbed(level: Level, coarse: Level, below: Found, effort: Effort, *, last: bool) -> Found:
+    """Carry what was found at the next coarser level up to `level`, and settle it there."""
     rows, columns = coarse.offsets_as_map(below.rows, below.columns)
     y, x = nearest_of(coarse.targets)
     at = np.minimum(level.y // 2, coarse.height - 1), np.minimum(level.x // 2, coarse.width - 1)
@@ -223,33 +238,33 @@ def _climbed(levels: list[Level], number: int, below: Found, effort: Effort) -> 
     search.rows, search.columns = (2 * offsets[at].astype(np.int64) for offsets in (rows, columns))
     to = level.nearest_source(level.y + search.rows, level.x + search.columns)
     search.rows, search.columns = to[0] - level.y, to[1] - level.x
-    image = _voted(level, search, np.ones(len(level.y), np.float32), level.image, _confidence(levels, number))
-    return _settled(levels, number, search, image, effort)
+    age = below.age + 1
+    image = _voted(level, search, np.ones(len(level.y), np.float32), level.image, _confidence(level, age))
+    return _settled(level, age, search, image, effort, last=last)
 
 
-def _settled(levels: list[Level], number: int, search: Search, image: Floats, effort: Effort) -> Found:
-    """Search and vote in turn at one level."""
-    level, age = levels[number], len(levels) - 1 - number
-    confidence = _confidence(levels, number)
-    rounds = effort.rounds[min(age, len(effort.rounds) - 1)] if number or not age else 1
+def _settled(level: Level, age: int, search: Search, image: Floats, effort: Effort, *, last: bool) -> Found:
+    """Search and vote in turn at one level, which is `age` levels above the one where the start began."""
+    confidence = _confidence(level, age)
+    rounds = 1 if last and age else effort.rounds[min(age, len(effort.rounds) - 1)]
     exhaustive = not len(search.rows) or len(level.y) * np.count_nonzero(level.sources) <= effort.exhaustive
     if exhaustive:
         search.prepare()
     for _ in range(rounds):
         if not exhaustive:
-            search.prepare(reach=8 if number else 2)
+            search.prepare(reach=2 if last else 8)
         wanted = level.features(image, level.y, level.x)
         if exhaustive:
             search.among_all(wanted)
         search.among_neighbours(wanted, shifts=not exhaustive)
         scale = SOFTNESS * float(np.percentile(search.cost, 75)) + 1e-3
         image = _voted(level, search, np.exp(-search.cost / scale), image, confidence)
-    cost = float(np.sqrt(search.cost).mean()) / SIDE
-    return Found(image, search.rows, search.columns, cost)
+    return Found(image, search.rows, search.columns, float(np.sqrt(search.cost).mean()) / SIDE, age)
 
 
-def _confidence(levels: list[Level], number: int) -> Floats:
-    return np.asarray(FADING ** -(levels[number].depth / 2 ** (len(levels) - 1 - number)), np.float32)
+def _confidence(level: Level, age: int) -> Floats:
+    """(H, W) How much a vote for each pixel's surroundings counts by the depth of the patch's centre."""
+    return np.asarray(FADING ** -(level.depth / 2**age), np.float32)
 
 
 def _voted(level: Level, search: Search, weight: Floats, image: Floats, confidence: Floats) -> Floats:
