@@ -139,6 +139,7 @@ class TorchTensorRtEngine:
             max_pixels=sidecar.profile.side[2] ** 2,
             weights_sha256=sidecar.weights_sha256,
             side=sidecar.profile.side[0],
+            batch=sidecar.profile.batch[2],
         )
 
     @torch.inference_mode()

@@ -126,6 +126,7 @@ def test_a_program_of_which_nothing_is_compiled_is_refused(model: LGNet, tmp_pat
 def test_it_splits_and_pads_and_agrees_with_the_model(program: tuple[Path, StandIn, Sidecar], model: LGNet) -> None:
     path, stand_in, _ = program
     engine = TorchTensorRtEngine(path, fake_machine(), stand_in, device="cpu")
+    assert engine.info.batch == 3
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (4, 256, 256, 3), dtype=np.uint8)
     mask = np.zeros((4, 256, 256), np.uint8)
