@@ -1,5 +1,6 @@
 """`lgnet doctor`: what this machine has, what is missing, and the command that installs it."""
 
+import importlib
 import importlib.metadata
 import importlib.util
 import platform
@@ -37,7 +38,7 @@ def inventory(machine: Machine) -> list[Part]:
     reported = known_bad(parts[3].found, gpu.capability) if gpu else ""
     parts += [Part("beware", reported, "", "")] if reported else []
     parts += [
-        _package("pycuda", PYCUDA, "nothing: plans run by lgnet's own driver calls without it", INSTALL[PYCUDA]),
+        _pycuda(),
         _package("torch_tensorrt", TORCH_TENSORRT, TORCH_TENSORRT, INSTALL[TORCH_TENSORRT]),
         _package("torch", "PyTorch", "torch, torch-cuda, building engines", "pip install 'lgnet[torch]'"),
         _package("onnxscript", "ONNX export", "building engines", "pip install 'lgnet[torch]'"),
@@ -60,6 +61,20 @@ def _loaded(machine: Machine, flavour: str) -> Part:
         return Part(flavour, version, flavour, "")
     except MissingBackend as error:
         return Part(flavour, "", flavour, f"{error.mend} ({error.args[0]})")
+
+
+def _pycuda() -> Part:
+    """Imported, since one that was compiled for another driver is installed and does not load."""
+    part = _package(
+        "pycuda", PYCUDA, "running plans, which lgnet's own calls of the driver do without it", INSTALL[PYCUDA]
+    )
+    if part.found:
+        try:
+            importlib.import_module("pycuda.driver")
+        except (ImportError, OSError) as error:
+            why = str(error).partition("\n")[0]
+            return Part(PYCUDA, "", part.wanted_for, f"it is installed and does not load: {why}")
+    return part
 
 
 def _package(module: str, name: str, wanted_for: str, install: str) -> Part:

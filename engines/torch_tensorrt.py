@@ -139,6 +139,7 @@ class TorchTensorRtEngine:
             max_pixels=sidecar.profile.side[2] ** 2,
             weights_sha256=sidecar.weights_sha256,
             side=sidecar.profile.side[0],
+            batch=sidecar.profile.batch[2],
         )
 
     @torch.inference_mode()
@@ -198,6 +199,6 @@ def _dynamic(profile: Profile) -> dict[str, dict[int, Any]]:
     if profile.batch[0] != profile.batch[2]:
         free[0] = torch.export.Dim("n", min=1, max=profile.batch[2])
     if not profile.fixed_size:
-        high, wide = (torch.export.Dim(name, min=1, max=profile.side[2] // 256) for name in "hw")
+        high, wide = (torch.export.Dim(name, min=1) for name in "hw")  # at most 2, say, makes constants of them
         free |= {1: 256 * high, 2: 256 * wide}
     return {"image": free, "mask": free}

@@ -11,7 +11,7 @@ from . import __version__
 from .atomic import sign_as
 from .engines.protocol import EngineInfo
 from .engines.select import choose, open_engine
-from .errors import LgnetError, ModelError, UsageError
+from .errors import DeviceLost, LgnetError, ModelError, UsageError
 from .imaging.spool import Pair
 from .lock import owner_of
 from .pipeline import SWITCH_SECONDS, Summary, run
@@ -86,14 +86,21 @@ class Worker:
         return Opened(platform.node(), os.getpid(), self._engine.info, choice.why)
 
     def fill(self, pairs: list[Pair]) -> Part:
-        """Fill and write every pair's image; a file that fails does so alone, as on one machine."""
+        """Fill and write every pair's image; a file that fails does so alone, as on one machine.
+
+        Ends the process where the engine's GPU failed for good.
+        """
         part = Part()
 
         def on_done(record: Record | None, trace: str) -> None:
             assert record is not None  # what is done already is not sent
             part.records.append((record, trace))
 
-        run(pairs, self._engine, self._settings, Report(None), part.summary, on_done)
+        try:
+            run(pairs, self._engine, self._settings, Report(None), part.summary, on_done)
+        except DeviceLost as error:  # nothing can be filled in this process any more; Ray has others do it
+            print(f"lgnet: {error}", file=sys.stderr, flush=True)
+            os._exit(error.exit_code)
         return part
 
 

@@ -120,7 +120,7 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     },
     "engines.nvidia.profile": set(),
     "engines.nvidia.device": {"engines.libraries"},
-    "engines.nvidia.driver": set(),
+    "engines.nvidia.driver": {"engines.libraries"},
     "engines.nvidia.rtx": {"engines.tensorrt_api", "engines.libraries"},
     "engines.nvidia.start": {
         "engines.tensorrt_api",

@@ -2,6 +2,8 @@
 
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lgnet_cli.cluster import make_order
-from lgnet_cli.errors import ModelError, UsageError
+from lgnet_cli.errors import ExitCode, ModelError, UsageError
 from lgnet_cli.imaging.pairs import make_plan
 from lgnet_cli.lock import locked
 from lgnet_cli.stages import Settings
@@ -54,3 +56,37 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
     refused = Worker().open(replace(order, version="0.0"))
     assert isinstance(refused, ModelError)
     assert "0.0 asks" in str(refused)
+
+
+DYING = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from fakes import PaintEngine
+from lgnet_cli.errors import DeviceLost
+from lgnet_cli.imaging.pairs import make_plan
+from lgnet_cli.stages import Settings
+from lgnet_cli.worker import Worker
+
+class Dying(PaintEngine):
+    def fill(self, image, mask):
+        raise DeviceLost("the GPU gives no more results")
+
+worker = Worker()
+worker._engine, worker._settings = Dying(), Settings()
+worker.fill(list(make_plan(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])).pairs))
+print("went on")
+"""
+
+
+def test_a_gpu_that_fails_for_good_ends_the_process_so_that_others_get_its_images(
+    folders: Callable[..., tuple[Path, Path]], tmp_path: Path
+) -> None:
+    images, masks = folders(2)
+    out = tmp_path / "out"
+    out.mkdir()
+    command = [sys.executable, "-c", DYING, Path(__file__).parent, images, masks, out]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == ExitCode.MODEL_UNUSABLE
+    assert "the GPU gives no more results" in done.stderr
+    assert "went on" not in done.stdout

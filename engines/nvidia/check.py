@@ -4,6 +4,7 @@ Each step's findings are written to the report as soon as it ends, so that a GPU
 was found before. A step that fails is reported, and the next one is done.
 """
 
+import hashlib
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from lgnet_cli.engines.cost import Cost, cost_of
 from lgnet_cli.engines.libraries import TENSORRT, TENSORRT_RTX, TORCH_TENSORRT, TURING
 from lgnet_cli.engines.machine import Machine
 from lgnet_cli.engines.plan import Precision, read_sidecar
-from lgnet_cli.engines.protocol import Engine
+from lgnet_cli.engines.protocol import Engine, Pixels
 from lgnet_cli.engines.source import Source, graph_for, open_source, reference
 from lgnet_cli.engines.tensorrt import TensorRtEngine, open_plan
 from lgnet_cli.engines.verify import Fill, compare, crops, hold
@@ -113,7 +114,7 @@ def _ways(machine: Machine, backend: str | None) -> list[Way]:
 
 def _steps(check: Check, ways: list[Way], weights: Path | None, folder: Path, command: list[str] | None) -> None:
     source = open_source(weights)
-    model, costs = reference(source), _costs(source, folder)
+    model, costs = _remembered(reference(source)), _costs(source, folder)
     ways = [way for way in ways if _fits(source, way, folder)]
     for way in ways:
         job = BuildJob(weights, way.precision, way.flavour, way.file(folder), BATCH, verify=False, detailed=True)
@@ -128,6 +129,19 @@ def _steps(check: Check, ways: list[Way], weights: Path | None, folder: Path, co
     best = ways[0].file(folder)
     if check.how.pictures and best.is_file():
         check.step("end to end", partial(end_to_end, best, folder, check.how.pictures, command))
+
+
+def _remembered(fill: Fill) -> Fill:
+    """The model takes seconds on a CPU, and every engine is held against the same crops."""
+    known: dict[str, Pixels] = {}
+
+    def filled(images: Pixels, masks: Pixels) -> Pixels:
+        key = hashlib.sha256(images.tobytes() + masks.tobytes()).hexdigest()
+        if key not in known:
+            known[key] = fill(images, masks)
+        return known[key]
+
+    return filled
 
 
 def _fits(source: Source, way: Way, folder: Path) -> bool:

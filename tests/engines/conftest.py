@@ -11,9 +11,20 @@ from onnx import TensorProto, helper
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """A graph like ours but quick: it fills holes with grey, in half."""
+    return grey_graph(tmp_path / "tiny.onnx", TensorProto.FLOAT16)
+
+
+@pytest.fixture
+def tiny_full(tmp_path: Path) -> Path:
+    """Likewise in float32."""
+    return grey_graph(tmp_path / "tiny32.onnx", TensorProto.FLOAT)
+
+
+def grey_graph(path: Path, kind: int) -> Path:
+    numbers = np.float16 if kind == TensorProto.FLOAT16 else np.float32
     nodes = [
-        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT16),
-        helper.make_node("Cast", ["mask"], ["holes"], to=TensorProto.FLOAT16),
+        helper.make_node("Cast", ["image"], ["pixels"], to=kind),
+        helper.make_node("Cast", ["mask"], ["holes"], to=kind),
         helper.make_node("Greater", ["holes", "zero"], ["is_hole"]),
         helper.make_node("Unsqueeze", ["is_hole", "last"], ["hole"]),
         helper.make_node("Mul", ["pixels", "zero"], ["nothing"]),
@@ -22,8 +33,8 @@ def tiny(tmp_path: Path) -> Path:
         helper.make_node("Cast", ["whole"], ["filled"], to=TensorProto.UINT8),
     ]
     stored = [
-        helper.make_tensor("zero", TensorProto.FLOAT16, [1], [0.0]),
-        helper.make_tensor("grey", TensorProto.FLOAT16, [3], np.array([90, 128, 200], np.float16)),
+        helper.make_tensor("zero", kind, [1], [0.0]),
+        helper.make_tensor("grey", kind, [3], np.array([90, 128, 200], numbers)),
         helper.make_tensor("last", TensorProto.INT64, [1], [3]),
     ]
     image, filled = (
@@ -36,6 +47,5 @@ def tiny(tmp_path: Path) -> Path:
     )  # fmt: skip
     described = {"lgnet.size": "multiples of 256", "lgnet.weights_sha256": "ab" * 32, "lgnet.attention": "fused"}
     helper.set_model_props(model, described)
-    path = tmp_path / "tiny.onnx"
     onnx.save(model, path)
     return path

@@ -94,7 +94,10 @@ def test_dynamic_sizes_and_a_profile_that_is_not_consistent(rtx: TensorRT, half_
         built(rtx, half_graph, order)
 
 
-@pytest.mark.parametrize(("form", "types", "kernels"), [("products", (178, 228), 12), ("float", (154, 222), 0)])
+@pytest.mark.parametrize(
+    ("form", "types", "kernels"),
+    [("products", (178, 228), 12), pytest.param("float", (154, 222), 0, marks=pytest.mark.slow)],
+)
 def test_attention_in_float_is_fused_by_nothing_and_products_are_where_they_are_recognised(
     rtx: TensorRT, form: Form, types: tuple[int, int], kernels: int, tmp_path: Path
 ) -> None:

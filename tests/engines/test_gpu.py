@@ -20,7 +20,9 @@ from lgnet_cli.engines.libraries import (
 )
 from lgnet_cli.engines.machine import this_machine
 from lgnet_cli.engines.nvidia.check import gpu_check
+from lgnet_cli.engines.nvidia.profile import parse_profile
 from lgnet_cli.engines.plan import read_sidecar
+from lgnet_cli.engines.protocol import Ahead
 from lgnet_cli.engines.select import choose, open_engine
 from lgnet_cli.engines.source import open_source, reference
 from lgnet_cli.engines.verify import crops, hold
@@ -72,6 +74,31 @@ def test_it_agrees_with_the_model_at_every_batch(engine_file: Path) -> None:
         assert np.abs(part.astype(int) - together[:count]).max() <= 2  # other tactics round otherwise
         np.testing.assert_array_equal(part[masks[:count] == 0], images[:count][masks[:count] == 0])
     engine.close()
+    engine.close()
+
+
+def test_two_batches_on_their_way_and_graphs_give_the_same(engine_file: Path) -> None:
+    engine = open_engine(choose("auto", engine_file), engine=engine_file)
+    if not isinstance(engine, Ahead):
+        pytest.skip("GPU: torch-tensorrt takes one batch at a time")
+    images, masks = crops()
+    first, second = (engine.start(list(images[i : i + 4]), list(masks[i : i + 4])) for i in (0, 4))
+    together = engine.fill(images[:8], masks[:8])
+    for pending, expected in ((first, together[:4]), (second, together[4:])):
+        assert np.abs(pending.result().astype(int) - expected).max() <= 1
+    alone = [engine.fill(images[:1], masks[:1]) for _ in range(7)]  # sent as they are, captured, and as graphs
+    assert all(np.abs(one.astype(int) - alone[0]).max() <= 1 for one in alone)
+    assert not engine.captured().startswith("no"), engine.captured()
+    engine.close()
+
+
+def test_pytorch_computes_in_half() -> None:
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("GPU: this PyTorch has no CUDA")
+    engine = open_engine(choose("torch-cuda"))
+    assert (engine.info.precision, engine.info.beware) == ("fp16", "")
+    assert hold(engine.fill, reference(open_source(None)), parse_profile("1,8,8", "256")).good
     engine.close()
 
 

@@ -97,6 +97,13 @@ def test_settings_and_types_reach_the_compiler(program: tuple[Path, StandIn, Sid
     assert sidecar.half_tensors / (sidecar.half_tensors + sidecar.float_tensors) > 0.6
 
 
+def test_attention_is_given_to_the_compiler_in_half(program: tuple[Path, StandIn, Sidecar]) -> None:
+    """In float32 it takes attention apart, in silence."""
+    nodes = torch.export.load(program[0]).graph.nodes
+    kinds = [node.meta["val"].dtype for node in nodes if "scaled_dot_product_attention" in str(node.target)]
+    assert kinds == [torch.float16] * 3
+
+
 @pytest.mark.parametrize(
     ("batch", "size"), [("1,1,3", "256"), ("1", "256"), pytest.param("1,2,2", "256..512", marks=pytest.mark.slow)]
 )
@@ -119,6 +126,7 @@ def test_a_program_of_which_nothing_is_compiled_is_refused(model: LGNet, tmp_pat
 def test_it_splits_and_pads_and_agrees_with_the_model(program: tuple[Path, StandIn, Sidecar], model: LGNet) -> None:
     path, stand_in, _ = program
     engine = TorchTensorRtEngine(path, fake_machine(), stand_in, device="cpu")
+    assert engine.info.batch == 3
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (4, 256, 256, 3), dtype=np.uint8)
     mask = np.zeros((4, 256, 256), np.uint8)

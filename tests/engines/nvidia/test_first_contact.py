@@ -124,6 +124,18 @@ def test_a_tensorrt_that_is_broken_is_an_error_of_the_command_and_no_bug_of_its_
     assert not (tmp_path / "x.plan").exists()
 
 
+def test_a_pycuda_that_does_not_load_is_not_called_installed(tmp_path: Path) -> None:
+    (tmp_path / "pycuda").mkdir()
+    (tmp_path / "pycuda" / "__init__.py").touch()
+    (tmp_path / "pycuda" / "driver.py").write_text("raise ImportError('undefined symbol: cuCtxCreate_v4')\n")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lgnet"), "doctor"], capture_output=True, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert "it is installed and does not load: undefined symbol: cuCtxCreate_v4" in done.stdout
+    assert "lgnet's own calls of the driver do without it" in done.stdout
+
+
 LIBCUDA = """
 #include <string.h>
 #include <stddef.h>
