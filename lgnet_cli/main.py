@@ -14,6 +14,7 @@ from .commands import bench, training, weights
 from .commands import engine as engines
 from .commands.shared import MaskSource, Polarity, Verbose
 from .errors import Interrupted, LgnetError, UsageError
+from .telemetry import switch_off
 
 EXIT_CODES = """Exit codes: 0 all done, 1 unexpected, 2 usage, 3 some images failed, 4 nothing to do or nothing matched,
 5 model or engine unusable, 6 training stopped, 130 interrupted."""
@@ -69,6 +70,7 @@ FORMATS = {Format.jpg: "JPEG", Format.png: "PNG", Format.webp: "WEBP", Format.ti
 
 def main() -> None:
     """The `lgnet` command."""
+    switch_off()
     try:
         app()
     except Exception as error:

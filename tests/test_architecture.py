@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LEAVES = {"spec", "errors", "places", "atomic", "escape", "ordered"}
+LEAVES = {"spec", "errors", "places", "atomic", "escape", "ordered", "telemetry"}
 MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the others, besides the leaves
     "spec": set(),
     "errors": set(),
@@ -16,6 +16,7 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "atomic": set(),
     "escape": set(),
     "ordered": set(),
+    "telemetry": set(),
     "main": {"batch", "commands", "interruption", "lgnet_cli"},
     "commands": {"batch", "weights", "engines", "imaging.masks", "training", "benchmarks"},
     "lgnet_cli": {"session"},
