@@ -23,9 +23,10 @@ from .imaging.spool import Pairs
 from .interruption import interrupt_on_signals
 from .lock import locked
 from .pipeline import SWITCH_SECONDS, Summary, run
-from .places import check_writable, entries, exists, is_dir, is_file, is_listed, is_remote, make_folder, place
+from .places import check_writable, exists, is_dir, is_file, is_listed, make_folder, place
 from .processes import CAN_SHARE, Processes, processes
-from .report import Record, Report, reports_in
+from .report import Record, Report, results_in
+from .results import Results
 from .stages import Settings
 
 OnDone = Callable[[Record | None, str], None]
@@ -38,6 +39,9 @@ REDRAWN = 0.1
 
 MANY = 200
 """Images for which processes are worth their start, which takes each half a second of a core."""
+
+NOT_OURS = "output that lgnet did not write, or that was changed since; --overwrite replaces it"
+"""Headline for files that lie where results are to go."""
 
 SHOWN = 10
 """Paths listed of each problem before the rest is counted."""
@@ -103,11 +107,13 @@ def run_job(job: Job) -> None:
     except (OSError, RuntimeError) as error:  # IMAGES, MASKS or OUT locked, in a loop of links, or out of reach
         raise UsageError(f"refused before anything was done: {error}") from error
     if job.dry_run:
+        if not single:
+            _check_results(plan, job, results_in(job.out), console)
         for pair in plan.pairs:
             print(_printable(f"{pair.image} + {pair.mask} -> {pair.output}"))
         return
     if single:
-        _fill(plan, job, SUFFIXES[job.out.suffix.lower()], None, console)
+        _fill(plan, job, SUFFIXES[job.out.suffix.lower()], None, None, console)
         return
     try:
         make_folder(job.out)
@@ -116,23 +122,20 @@ def run_job(job: Job) -> None:
     with locked(job.out, job.shard) as dead:
         if dead:
             console.print(f"the run before was killed ({dead}); what it left unfinished is gone", markup=False)
-        _fill(plan, job, job.format, job.out, console)
+        results = results_in(job.out)
+        _check_results(plan, job, results, console)
+        _fill(plan, job, job.format, job.out, results, console)
 
 
 def _check(plan: Plan, job: Job, single: bool, console: Console) -> None:
     """Show all that is wrong at once, then refuse or go on without it. Nothing has been loaded or written yet."""
     if not single and exists(job.out) and not is_dir(job.out):
         plan.fatal["OUT is a file"] = [str(job.out)]
-    if not job.overwrite and (single or (_has_content(job.out) and not reports_in(job.out))):
+    if single and not job.overwrite:
         existing = [str(pair.output) for pair in plan.pairs if is_listed(pair.output)]
         if existing:
-            plan.fatal["output exists, and no report says that lgnet made it; --overwrite replaces it"] = existing
-    for headline, paths in [*plan.fatal.items(), *plan.skippable.items()]:
-        console.print(f"{headline} ({len(paths)}):", style="bold", markup=False)
-        for path in paths[:SHOWN]:
-            console.print(f"  {_printable(path)}", markup=False)
-        if len(paths) > SHOWN:
-            console.print(f"  ... and {len(paths) - SHOWN} more")
+            plan.fatal["output exists already; --overwrite replaces it"] = existing
+    _show({**plan.fatal, **plan.skippable}, console)
     refused = {**plan.fatal, **({} if job.allow_missing else plan.skippable)}
     listed = "; ".join(f"{headline} ({len(paths)})" for headline, paths in refused.items())
     if plan.fatal:
@@ -145,13 +148,43 @@ def _check(plan: Plan, job: Job, single: bool, console: Console) -> None:
         raise UsageError(f"refused before anything was done: {listed}", mend="to go on without these: --allow-missing")
 
 
-def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, console: Console) -> None:
+def _check_results(plan: Plan, job: Job, results: Results, console: Console) -> None:
+    """Refuse to replace what an earlier run did not write, or a person has changed since. Raises UsageError."""
+    if job.overwrite:
+        return
+    changed = [str(pair.output) for pair in plan.pairs if _is_anothers(pair.output, results)]
+    if changed:
+        _show({NOT_OURS: changed}, console)
+        raise UsageError(f"refused before anything was done: {NOT_OURS} ({len(changed)}): {changed[0]}")
+
+
+def _is_anothers(output: Path, results: Results) -> bool:
+    try:
+        return not results.is_ours(output)
+    except FileNotFoundError:
+        return False
+    except OSError:  # a folder, or nothing that may be read
+        return True
+
+
+def _show(found: dict[str, list[str]], console: Console) -> None:
+    for headline, paths in found.items():
+        console.print(f"{headline} ({len(paths)}):", style="bold", markup=False)
+        for path in paths[:SHOWN]:
+            console.print(f"  {_printable(path)}", markup=False)
+        if len(paths) > SHOWN:
+            console.print(f"  ... and {len(paths) - SHOWN} more")
+
+
+def _fill(
+    plan: Plan, job: Job, output_format: str | None, folder: Path | None, results: Results | None, console: Console
+) -> None:
     masks = MaskOptions(job.polarity, job.threshold, job.mask_source, job.dilate, job.resize_masks)  # type: ignore[arg-type]
     settings = Settings(
         masks, job.mode, job.margin, job.merge, output_format, job.quality, job.batch, job.overwrite, job.max_pixels  # type: ignore[arg-type]
     )  # fmt: skip
     fill = _on_ray(job, settings, folder, console) if job.ray else _here(job, settings, len(plan.pairs), console)
-    report, summary = Report(folder, job.shard), Summary()
+    report, summary = Report(folder, job.shard, results), Summary()
     try:
         with _progress(console, len(plan.pairs), job) as on_done:
             fill(plan.pairs, report, summary, on_done)
@@ -259,9 +292,3 @@ def _sum_up(summary: Summary, job: Job, console: Console) -> None:
         f"{summary.skipped} done before; {summary.seconds:.1f} s, {done / max(summary.seconds, 1e-9):.1f} images/s, "
         f"engine busy {share:.0f} %"
     )
-
-
-def _has_content(folder: Path) -> bool:
-    if not is_remote(folder):
-        return folder.is_dir() and any(folder.iterdir())
-    return is_dir(folder) and bool(entries(folder))

@@ -1,5 +1,6 @@
 """What happens to one image before and after the engine: decode and cut, paste and encode, write and record."""
 
+import hashlib
 import time
 import traceback
 from collections.abc import Callable
@@ -187,7 +188,8 @@ def _paste(work: Work, settings: Settings) -> None:
 def _write(work: Work) -> None:
     output = work.pair.output
     try:
-        write_bytes(output, work.data, parents=True)
+        work.record.changed = write_bytes(output, work.data, parents=True)
     except OSError as error:  # it names the temporary file
         raise FileError(f"{output}: cannot be written: {error.strerror}") from error
     work.record.bytes = len(work.data)
+    work.record.sha256 = hashlib.sha256(work.data).hexdigest()

@@ -28,7 +28,7 @@ Folders = Callable[..., tuple[Path, Path]]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 LGNET = str(Path(sys.executable).with_name("lgnet"))
 
-TIMES = {"seconds"}
+TIMES = {"seconds", "changed"}
 """Of a record, what differs between two runs."""
 
 
