@@ -102,7 +102,7 @@ def run_job(job: Job) -> None:
             raise UsageError("--ray fills folders", mend="leave it out for one file")
         if job.page and single:
             raise UsageError("--report shows a folder of results", mend=f"give a folder: -o {job.out.with_suffix('')}/")
-        plan = make_plan(job.images, job.masks, job.out, job.format, job.shard)
+        plan = make_plan(job.images, job.masks, job.out, job.format, job.shard, job.mask_source == "alpha")
         _check(plan, job, single, console)
     except (OSError, RuntimeError) as error:  # IMAGES, MASKS or OUT locked, in a loop of links, or out of reach
         raise UsageError(f"refused before anything was done: {error}") from error

@@ -157,7 +157,7 @@ def _guarded(stage: Callable[..., None], work: Work, *rest: object) -> None:
 def _read(work: Work, settings: Settings, engine: EngineInfo, room: Room) -> None:
     data = read_whole(work.pair.image, file_limit(settings.max_pixels))
     picture = decode(data, work.pair.image, settings.max_pixels)
-    hole = read_mask(work.pair.mask, picture, settings.masks, settings.max_pixels)
+    hole = read_mask(work.pair.mask, picture, settings.masks, settings.max_pixels, data)
     work.record.width, work.record.height = picture.width, picture.height
     holes = np.count_nonzero(hole)
     work.record.hole_share = round(holes / hole.size, 6)

@@ -307,3 +307,21 @@ except KeyboardInterrupt:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("130\n", "")
+
+
+def test_a_photo_taken_as_its_own_mask_is_refused(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
+    """By its name before anything is done; a copy of it, or another link to the file, when it is read."""
+    images, masks = folders(2)
+    done = lgnet("inpaint", images, images, "-o", tmp_path / "out")
+    assert (done.returncode, "--mask-from alpha" in done.stderr) == (2, True), done.stderr
+    (masks / "000.png").write_bytes((images / "000.png").read_bytes())
+    (masks / "001.png").unlink()
+    os.link(images / "001.png", masks / "001.png")
+    done = lgnet("inpaint", images, masks, "-o", tmp_path / "out")
+    assert (done.returncode, done.stderr.count("is the photo itself")) == (3, 2), done.stderr
+    assert not list((tmp_path / "out").glob("*.png"))
+    cut_out = np.dstack([read(images / "000.png"), np.full((260, 300), 255, np.uint8)])
+    cut_out[90:120, 80:160, 3] = 0
+    cv2.imwrite(str(images / "000.png"), cut_out)
+    done = lgnet("inpaint", images / "000.png", images / "000.png", "-o", tmp_path / "a.png", "--mask-from", "alpha")
+    assert done.returncode == 0, done.stderr

@@ -30,7 +30,9 @@ class MaskOptions:
     resize: bool = False  # bring a mask of another size to the image's, nearest neighbour
 
 
-def read_mask(path: Path, image: Picture, options: MaskOptions, max_pixels: int = MAX_PIXELS) -> Hole:
+def read_mask(
+    path: Path, image: Picture, options: MaskOptions, max_pixels: int = MAX_PIXELS, photo: bytes | None = None
+) -> Hole:
     """The holes of `image`, (H, W) bool.
 
     A mask is turned upright by its own EXIF orientation. One that has none, and whose size is that of the image's
@@ -41,12 +43,19 @@ def read_mask(path: Path, image: Picture, options: MaskOptions, max_pixels: int 
         image: the upright photo.
         options: see MaskOptions.
         max_pixels: a mask that claims more is refused before they are allocated.
+        photo: the bytes of the image's file, if a mask that is the photo itself, byte for byte, is to be refused.
 
     Raises:
         FileError: the mask cannot be read.
-        MaskError: it has another size than the image, or says nothing in the channel asked for.
+        MaskError: it has another size than the image, says nothing in the channel asked for, or is the photo itself.
     """
-    mask = decode(read_whole(path, file_limit(max_pixels)), path, max_pixels)
+    data = read_whole(path, file_limit(max_pixels))
+    if data == photo and options.source != "alpha":
+        raise MaskError(
+            f"{path}: is the photo itself", mend="if its transparent pixels are the holes: --mask-from alpha"
+        )
+    mask = decode(data, path, max_pixels)
+    del data
     white = _white(mask, path, options)
     size = (image.width, image.height)
     if size != (mask.width, mask.height) == image.stored_size:
