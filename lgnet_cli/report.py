@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class Record:
     error: str = ""
     sha256: str = ""  # of the output file
     changed: int = 0  # when that was written (its ctime), in nanoseconds since 1970; 0 in an object store
+    notes: list[str] = field(default_factory=list)  # what of the image's file could not be kept
 
 
 class Report:

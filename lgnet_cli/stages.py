@@ -171,7 +171,7 @@ def _read(work: Work, settings: Settings, engine: EngineInfo, room: Room) -> Non
             f"{work.pair.image}: {picture.width} x {picture.height} is more than this engine fills at once",
             mend="fill it through crops: --hd crop",
         )
-    work.picture, work.hole = picture, hole
+    work.picture, work.hole, work.record.notes = picture, hole, [] if work.data else list(picture.notes)
     work.inputs = [cut(picture, hole, crop, room(crop)) for crop in work.crops]
     work.filled = [None] * len(work.crops)
 

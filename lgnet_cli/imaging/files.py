@@ -18,6 +18,7 @@ from PIL import Image
 
 from lgnet_cli.errors import FileError
 
+from .exif import cleaned
 from .formats import FORMATS
 from .header import MAX_PIXELS, Header, open_with_pillow, read_header
 from .metadata import (
@@ -26,7 +27,6 @@ from .metadata import (
     LISTED_TIFF_TAGS,
     ORIENTATION,
     append_folders,
-    exif_block,
     fitting_profile,
     tiff_metadata,
 )
@@ -83,11 +83,13 @@ def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
         raise FileError(f"{path}: OpenCV cannot decode it ({error.err})") from error
     if pixels is None:
         raise FileError(f"{path}: damaged or cut off; its pixels cannot be decoded")
+    notes: list[str] = []
     if header.format == "TIFF":  # OpenCV has turned it upright already, and hands out no metadata
         exif, icc, turned = _metadata_of_tiff(data, path)
     else:
         metadata = {kind: np.asarray(block).tobytes() for kind, block in zip(kinds, blocks, strict=True)}
-        exif, turned = exif_block(metadata.get(cv2.IMAGE_METADATA_EXIF, b""), path)
+        raw = metadata.get(cv2.IMAGE_METADATA_EXIF, b"")
+        exif, turned, notes = cleaned(raw, pixels.shape[1::-1]) if raw else (b"", 1, [])
         icc = metadata.get(cv2.IMAGE_METADATA_ICCP, b"")
         pixels = upright(pixels, turned)
     pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
@@ -99,7 +101,7 @@ def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
         pixels, kind = np.dstack([pixels, opaque]), "grey+alpha"
     if header.inverted:
         pixels = 65535 - pixels
-    return Picture(pixels, kind, header.format, header.format != "JPEG", exif, icc, turned)
+    return Picture(pixels, kind, header.format, header.format != "JPEG", exif, icc, turned, tuple(notes))
 
 
 def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
@@ -110,10 +112,12 @@ def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
         image.load()
     except BROKEN as error:
         raise FileError(f"{path}: damaged or cut off; its pixels cannot be decoded") from error
+    notes: list[str] = []
     if header.format == "TIFF":  # Pillow turns it upright while it loads
         exif, icc, turned = _metadata_of_tiff(data, path)
     else:
-        exif, turned = exif_block(image.info.get("exif", b"").removeprefix(b"Exif\0\0"), path)
+        raw = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+        exif, turned, notes = cleaned(raw, image.size) if raw else (b"", 1, [])
         icc = image.info.get("icc_profile") or b""
     if image.mode in ("P", "PA", "YCbCr", "RGBX"):
         image = image.convert("RGBA" if image.has_transparency_data and image.mode != "RGBX" else "RGB")
@@ -123,7 +127,7 @@ def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
     pixels = np.array(image.convert("L") if image.mode == "1" else image).reshape(image.height, image.width, -1)
     lossless = header.format == "TIFF" or (header.format == "WEBP" and _is_lossless_webp(data))
     pixels = upright(swapped(pixels, kind), 1 if header.format == "TIFF" else turned)
-    return Picture(pixels, kind, header.format, lossless, exif, icc, turned)
+    return Picture(pixels, kind, header.format, lossless, exif, icc, turned, tuple(notes))
 
 
 def _is_covered(image: Image.Image) -> bool:

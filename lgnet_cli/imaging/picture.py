@@ -23,9 +23,10 @@ class Picture:
     kind: Kind
     format: str  # JPEG, PNG, WEBP, TIFF or BMP
     lossless: bool  # the file kept every pixel; false for JPEG and ordinary WebP
-    exif: bytes  # TIFF-structured block without a prefix, orientation reset, no thumbnail; b"" if none
+    exif: bytes  # TIFF-structured block without a prefix, orientation reset, no pictures in it; b"" if none
     icc: bytes  # colour profile; b"" if none
     turned: int = 1  # EXIF orientation, 1 to 8, that was applied to bring the pixels upright
+    notes: tuple[str, ...] = ()  # what could not be kept of the file, for the report
 
     @property
     def height(self) -> int:
