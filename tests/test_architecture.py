@@ -22,7 +22,9 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "lgnet_cli": {"session"},
     "interruption": set(),
     "lock": set(),
+    "checks": {"imaging.pairs", "results"},
     "batch": {
+        "checks",
         "pipeline",
         "processes",
         "stages",

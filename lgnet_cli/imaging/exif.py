@@ -105,6 +105,14 @@ def cleaned(raw: bytes, size: tuple[int, int] | None = None) -> tuple[bytes, int
     return bytes(block.data), turned, block.notes
 
 
+def says_orientation(raw: bytes) -> bool:
+    """Whether a block that `cleaned` gave has an orientation, of whatever value the file had."""
+    if not raw:
+        return False
+    block = Block(bytearray(raw), "<" if raw[:2] == b"II" else ">")
+    return any(entry.tag == ORIENTATION for entry in block.entries(block.number(4, "I")))
+
+
 def _orientation(block: Block, first: int) -> int:
     """What it says, 1 to 8; from now on, that all is upright."""
     turned = 1

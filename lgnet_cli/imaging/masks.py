@@ -11,12 +11,27 @@ from numpy.typing import NDArray
 from lgnet_cli.errors import MaskError
 from lgnet_cli.spec import HOLE
 
+from . import labels
+from .exif import says_orientation
 from .files import decode
 from .header import MAX_PIXELS
 from .picture import Bytes8, Picture, to_rgb, upright
 from .reading import file_limit, read_whole
 
 Hole = NDArray[np.bool_]
+
+
+READ_OTHERWISE = (
+    "if all that is not black is a hole: --mask-values auto; if a label or a colour is: --mask-values 3, or "
+    "--mask-values '#ff0000'; if it is a matter of brightness: --mask-threshold"
+)
+"""Said of a mask that fills nothing."""
+
+DOUBT = (
+    "EXIF turns this photo, and whether its mask was drawn on it as shown or as stored, its size does not tell; it is "
+    "taken as shown; if that is wrong: --mask-drawn-on stored"
+)
+"""A note."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +43,8 @@ class MaskOptions:
     source: Literal["luminance", "alpha"] = "luminance"  # for alpha, transparent is white
     dilate: int = 0  # pixels by which every hole grows on all sides
     resize: bool = False  # bring a mask of another size to the image's, nearest neighbour
+    values: str = ""  # which pixels are white, instead of `threshold`: see `labels`
+    drawn_on: Literal["auto", "shown", "stored"] = "auto"  # the photo as viewers show it, or its pixels as stored
 
 
 def read_mask(
@@ -35,8 +52,9 @@ def read_mask(
 ) -> Hole:
     """The holes of `image`, (H, W) bool.
 
-    A mask is turned upright by its own EXIF orientation. One that has none, and whose size is that of the image's
-    pixels as stored, not as shown, was drawn on the stored pixels: it is turned as the image was.
+    A mask is turned upright by its own EXIF orientation. One that has none is turned as the image was if it was drawn
+    on the image's pixels as stored: if `options` say so, or, by itself, if its size is that of those pixels and not of
+    the image as shown. Where both have one size it is taken as drawn on the image as shown, with a note in `image`.
 
     Args:
         path: the mask file.
@@ -47,7 +65,8 @@ def read_mask(
 
     Raises:
         FileError: the mask cannot be read.
-        MaskError: it has another size than the image, says nothing in the channel asked for, or is the photo itself.
+        MaskError: it has another size than the image, says nothing in the channel asked for, has marks of which none is
+            a hole, or is the photo itself.
     """
     data = read_whole(path, file_limit(max_pixels))
     if data == photo and options.source != "alpha":
@@ -55,15 +74,36 @@ def read_mask(
             f"{path}: is the photo itself", mend="if its transparent pixels are the holes: --mask-from alpha"
         )
     mask = decode(data, path, max_pixels)
+    white = labels.marked(mask, data, path, options.values) if options.values else _white(mask, path, options)
     del data
-    white = _white(mask, path, options)
+    if not (white if options.polarity == "white-hole" else ~white).any() and _has_marks(mask, options):
+        raise MaskError(f"{path}: has marks, but no hole", mend=READ_OTHERWISE)
     size = (image.width, image.height)
-    if size != (mask.width, mask.height) == image.stored_size:
+    if _is_turned(mask, image, options):
         white = upright(white, image.turned)
     if size != white.shape[::-1]:
         white = _resized(white, size, path, options)
     hole = white if options.polarity == "white-hole" else ~white
     return dilated(hole, options.dilate)
+
+
+def _is_turned(mask: Picture, image: Picture, options: MaskOptions) -> bool:
+    """Whether a mask has to be turned as its image was."""
+    if image.turned == 1 or options.drawn_on == "shown" or says_orientation(mask.exif):
+        return False
+    if options.drawn_on == "stored":
+        return True
+    if image.stored_size != (image.width, image.height):
+        return (mask.width, mask.height) == image.stored_size
+    image.notes += (DOUBT,)
+    return False
+
+
+def _has_marks(mask: Picture, options: MaskOptions) -> bool:
+    """Whether its pixels differ in the channels that are asked."""
+    with_alpha = mask.kind in ("grey+alpha", "rgba")
+    pixels = mask.pixels[:, :, -1:] if options.source == "alpha" else mask.pixels[:, :, : -1 if with_alpha else None]
+    return bool((pixels != pixels[0, 0]).any())
 
 
 def dilated(hole: Hole, radius: int) -> Hole:

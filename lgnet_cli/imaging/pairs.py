@@ -14,7 +14,7 @@ from pathlib import Path
 from lgnet_cli.errors import NothingToDo, UsageError
 from lgnet_cli.places import exists, forget, is_dir, is_file, is_remote, place, real, within
 
-from .folders import Names, matches, walk
+from .folders import Names, matching, walk
 from .formats import FORMATS, SUFFIXES
 from .spool import Pairs
 
@@ -107,7 +107,7 @@ def make_plan(
 def _match_all(plan: Plan, asked: _Question, images: str) -> None:
     found = 0
     for below, here, drawn in walk(asked.root, None if asked.mask_for_all else asked.masks, asked.pattern):
-        chosen = _matching(here, below, asked.pattern) if asked.pattern else here
+        chosen = matching(here, below, asked.pattern) if asked.pattern else here
         _leave_out_masks(chosen, here, below, asked)
         found += _match_folder(plan, below, chosen, drawn, asked)
     if not found:
@@ -280,17 +280,6 @@ def split(name: str) -> tuple[str, str]:
     """(stem, suffix in lower case, without its dot) as Path tells them, whose making takes ten times as long."""
     stem, _, suffix = name.rpartition(".")
     return (stem, suffix.lower()) if stem else (name, "")
-
-
-def _matching(here: Names, below: str, pattern: tuple[str, ...]) -> Names:
-    """What of a folder fits a glob."""
-    parts = Path(below).parts
-
-    def fits(name: str) -> bool:
-        return matches((*parts, name), pattern)
-
-    odd = [(what, name) for what, name in here.odd if name.startswith(":") or fits(name)]
-    return Names([n for n in here.files if fits(n)], here.folders, [n for n in here.links if fits(n)], odd)
 
 
 def _fixed_part(pattern: Path) -> Path:
