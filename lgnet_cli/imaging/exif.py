@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 ORIENTATION, SUB_FOLDERS, EXIF_FOLDER, GPS_FOLDER, INTEROPERABILITY = 0x0112, 0x014A, 0x8769, 0x8825, 0xA005
+EXTRA_SAMPLES = 0x0152
 WIDTH, HEIGHT = 0xA002, 0xA003  # of EXIF's own directory
 PARTS = ((0x0201, 0x0202), (0x0111, 0x0117), (0x0144, 0x0145))
 """Where pictures lie, and how long they are: a JPEG, strips, tiles."""
@@ -103,6 +104,15 @@ def cleaned(raw: bytes, size: tuple[int, int] | None = None) -> tuple[bytes, int
         _set_size(block, first, size[::-1])
     _remove_hidden(block)
     return bytes(block.data), turned, block.notes
+
+
+def as_alpha(tiff: bytes) -> bytes:
+    """A TIFF whose last channel is called alpha: libraries read it then, and would drop one without a meaning."""
+    block = Block(bytearray(tiff), "<" if tiff[:2] == b"II" else ">")
+    for entry in block.entries(block.number(4, "I")):
+        if entry.tag == EXTRA_SAMPLES and entry.kind == 3:
+            struct.pack_into(block.order + "H", block.data, entry.place, 2)
+    return bytes(block.data)
 
 
 def says_orientation(raw: bytes) -> bool:

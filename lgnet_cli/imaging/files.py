@@ -18,7 +18,7 @@ from PIL import Image
 
 from lgnet_cli.errors import FileError
 
-from .exif import cleaned
+from .exif import as_alpha, cleaned
 from .formats import FORMATS
 from .header import MAX_PIXELS, Header, open_with_pillow, read_header
 from .metadata import (
@@ -34,7 +34,10 @@ from .picture import Kind, Picture, swapped, to_rgb, upright
 from .png import decode_plain
 
 KINDS: dict[str, Kind] = {"1": "grey", "L": "grey", "I;16": "grey", "LA": "grey+alpha", "RGB": "rgb", "RGBA": "rgba",
-                          "CMYK": "cmyk"}  # fmt: skip
+                          "RGBX": "rgba", "CMYK": "cmyk"}  # fmt: skip
+
+OS2_BMP = 12
+"""Bytes of an old BMP's header, which has other fields, and no such pixels."""
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it cannot read, we report by name
 # Pillow too. Once and for all: warnings.catch_warnings is not made for threads.
@@ -47,6 +50,10 @@ def decode(data: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
         return plain
     header = read_header(data, path, max_pixels)
     if header.mode == "CMYK" or header.format == "WEBP" or (header.format == "TIFF" and header.bits < 16):
+        return _decode_with_pillow(data, path, header)
+    if (
+        header.format == "BMP" and data[14:15] != b"\x0c" and data[28] in (16, 32)
+    ):  # OpenCV shifts bits, takes any for alpha
         return _decode_with_pillow(data, path, header)
     return _decode_with_opencv(data, path, header)
 
@@ -101,11 +108,11 @@ def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
         pixels, kind = np.dstack([pixels, opaque]), "grey+alpha"
     if header.inverted:
         pixels = 65535 - pixels
-    return Picture(pixels, kind, header.format, header.format != "JPEG", exif, icc, turned, tuple(notes))
+    return Picture(pixels, kind, header.format, header.format != "JPEG", exif, icc, turned, header.extra, tuple(notes))
 
 
 def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
-    image = open_with_pillow(data, path)
+    image = open_with_pillow(as_alpha(data) if header.extra else data, path)
     try:
         if header.format == "TIFF" and not _is_covered(image):
             raise FileError(f"{path}: damaged; parts of its pixels are missing")
@@ -119,15 +126,22 @@ def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
         raw = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
         exif, turned, notes = cleaned(raw, image.size) if raw else (b"", 1, [])
         icc = image.info.get("icc_profile") or b""
-    if image.mode in ("P", "PA", "YCbCr", "RGBX"):
+    if image.mode in ("P", "PA", "YCbCr", "RGBX") and not header.extra:
         image = image.convert("RGBA" if image.has_transparency_data and image.mode != "RGBX" else "RGB")
+    if (
+        header.format == "BMP"
+        and image.mode == "RGBA"
+        and np.ptp(alpha := np.asarray(image)[:, :, 3]) == 0
+        and alpha[0, 0] in (0, 255)
+    ):
+        image = image.convert("RGB")  # a fourth byte that says nothing
     if image.mode not in KINDS:
         raise FileError(f"{path}: {header.format} of mode {image.mode} is not supported")
     kind = KINDS[image.mode]
     pixels = np.array(image.convert("L") if image.mode == "1" else image).reshape(image.height, image.width, -1)
-    lossless = header.format == "TIFF" or (header.format == "WEBP" and _is_lossless_webp(data))
+    lossless = header.format in ("TIFF", "BMP") or (header.format == "WEBP" and _is_lossless_webp(data))
     pixels = upright(swapped(pixels, kind), 1 if header.format == "TIFF" else turned)
-    return Picture(pixels, kind, header.format, lossless, exif, icc, turned, tuple(notes))
+    return Picture(pixels, kind, header.format, lossless, exif, icc, turned, header.extra, tuple(notes))
 
 
 def _is_covered(image: Image.Image) -> bool:
@@ -159,6 +173,8 @@ def _is_lossless_webp(data: bytes) -> bool:
 
 
 def _check_fits(picture: Picture, fmt: str) -> None:
+    if picture.extra and fmt != "TIFF":
+        raise FileError(f"{fmt} has no channel beside colours and alpha", mend="write TIFF: --format tiff")
     if fmt in ("JPEG", "BMP") and picture.kind in ("rgba", "grey+alpha"):
         raise FileError(f"{fmt} has no alpha channel", mend="write another format: --format png")
     if fmt not in ("PNG", "TIFF") and picture.pixels.dtype == np.uint16:
@@ -211,7 +227,8 @@ def _encode_with_tifffile(picture: Picture) -> memoryview:
     folders = {tag: entries for tag in FOLDERS if (entries := exif.get_ifd(tag))}
     pixels = swapped(picture.pixels, picture.kind)
     photometric = {"cmyk": "separated", "rgb": "rgb", "rgba": "rgb"}.get(picture.kind, "minisblack")
-    alpha = ["unassalpha"] if picture.kind in ("rgba", "grey+alpha") else None
+    last = "unspecified" if picture.extra else "unassalpha"
+    alpha = [last] if picture.kind in ("rgba", "grey+alpha") else None
     buffer = io.BytesIO()
     tifffile.imwrite(
         buffer, pixels[:, :, 0] if picture.kind == "grey" else pixels, photometric=photometric, extrasamples=alpha,

@@ -120,7 +120,11 @@ def as_bytes(hole: Hole, into: Bytes8 | None = None) -> Bytes8:
 
 
 def _white(mask: Picture, path: Path, options: MaskOptions) -> Hole:
-    alpha = to_rgb(mask.pixels[:, :, -1:], "grey")[:, :, 0] if mask.kind in ("grey+alpha", "rgba") else None
+    alpha = (
+        to_rgb(mask.pixels[:, :, -1:], "grey")[:, :, 0]
+        if mask.kind in ("grey+alpha", "rgba") and not mask.extra
+        else None
+    )
     if options.source == "alpha":
         if alpha is None:
             raise MaskError(f"{path}: has no alpha channel", mend="leave out --mask-from alpha")

@@ -26,6 +26,7 @@ class Picture:
     exif: bytes  # TIFF-structured block without a prefix, orientation reset, no pictures in it; b"" if none
     icc: bytes  # colour profile; b"" if none
     turned: int = 1  # EXIF orientation, 1 to 8, that was applied to bring the pixels upright
+    extra: bool = False  # the last channel of rgba is not alpha, but one of which TIFF does not say what it means
     notes: tuple[str, ...] = ()  # what could not be kept of the file, for the report
 
     @property
