@@ -14,6 +14,7 @@ from .atomic import write_bytes
 from .engines.protocol import EngineInfo
 from .errors import EngineError, FileError, LgnetError
 from .imaging.crops import MARGIN, Crop, HdMode, cut, plan, put
+from .imaging.extras import lost
 from .imaging.files import decode, encode
 from .imaging.header import MAX_PIXELS
 from .imaging.masks import Hole, MaskOptions, read_mask
@@ -182,7 +183,14 @@ def _paste(work: Work, settings: Settings) -> None:
     for crop, result in zip(work.crops, work.filled, strict=True):
         assert result is not None
         put(work.picture, work.hole, crop, result)
-    work.data = work.data or encode(work.picture, settings.format or work.picture.format, settings.quality)
+    if work.data:
+        return
+    fmt = settings.format or work.picture.format
+    try:
+        work.data = encode(work.picture, fmt, settings.quality)
+    except FileError as error:  # of the format, which knows no file
+        raise FileError(f"{work.pair.image}: {error.args[0]}", mend=error.mend) from error
+    work.record.notes += lost(work.picture.extras, fmt)
 
 
 def _write(work: Work) -> None:

@@ -19,12 +19,13 @@ from PIL import Image
 from lgnet_cli.errors import FileError
 
 from .exif import as_alpha, cleaned
+from .extras import IPTC, PLAIN_TAGS, tags_of, written
+from .extras import read as read_extras
 from .formats import FORMATS
 from .header import MAX_PIXELS, Header, open_with_pillow, read_header
 from .metadata import (
     BROKEN,
     FOLDERS,
-    LISTED_TIFF_TAGS,
     ORIENTATION,
     append_folders,
     fitting_profile,
@@ -36,6 +37,9 @@ from .png import decode_plain
 KINDS: dict[str, Kind] = {"1": "grey", "L": "grey", "I;16": "grey", "LA": "grey+alpha", "RGB": "rgb", "RGBA": "rgba",
                           "RGBX": "rgba", "CMYK": "cmyk"}  # fmt: skip
 
+LARGEST_EXIF = 65_527
+"""Bytes in the one segment that a JPEG has for it."""
+
 OS2_BMP = 12
 """Bytes of an old BMP's header, which has other fields, and no such pixels."""
 
@@ -46,8 +50,13 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 def decode(data: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     """A file's bytes as an upright picture. Raises FileError, naming `path`, for what cannot be read whole."""
-    if (plain := decode_plain(data, max_pixels)) is not None:
-        return plain
+    picture = decode_plain(data, max_pixels) or _decode(data, path, max_pixels)
+    picture.extras = read_extras(data, picture.format, picture.turned)
+    picture.notes += picture.extras.notes
+    return picture
+
+
+def _decode(data: bytes, path: Path, max_pixels: int) -> Picture:
     header = read_header(data, path, max_pixels)
     if header.mode == "CMYK" or header.format == "WEBP" or (header.format == "TIFF" and header.bits < 16):
         return _decode_with_pillow(data, path, header)
@@ -78,9 +87,12 @@ def encode(picture: Picture, fmt: str, quality: int) -> bytes | memoryview:
     picture = replace(picture, icc=fitting_profile(picture, fmt))
     if fmt == "TIFF":
         return _encode_with_tifffile(picture)
-    if fmt == "WEBP" or picture.kind in ("cmyk", "grey+alpha"):
-        return _encode_with_pillow(picture, fmt, quality)
-    return _encode_with_opencv(picture, fmt, quality)
+    exif, icc = (picture.exif, picture.icc) if fmt == "JPEG" else (b"", b"")  # which their encoders cannot split
+    if len(exif) > LARGEST_EXIF:
+        raise FileError(f"JPEG holds no EXIF of {len(exif):,} bytes", mend="write another format: --format png")
+    bare = replace(picture, exif=b"", icc=b"") if fmt == "JPEG" else picture
+    encode_it = _encode_with_pillow if fmt == "WEBP" or picture.kind in ("cmyk", "grey+alpha") else _encode_with_opencv
+    return written(encode_it(bare, fmt, quality), picture.extras, fmt, exif, icc)
 
 
 def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
@@ -108,7 +120,9 @@ def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
         pixels, kind = np.dstack([pixels, opaque]), "grey+alpha"
     if header.inverted:
         pixels = 65535 - pixels
-    return Picture(pixels, kind, header.format, header.format != "JPEG", exif, icc, turned, header.extra, tuple(notes))
+    return Picture(
+        pixels, kind, header.format, header.format != "JPEG", exif, icc, turned, header.extra, notes=tuple(notes)
+    )
 
 
 def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
@@ -141,7 +155,7 @@ def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
     pixels = np.array(image.convert("L") if image.mode == "1" else image).reshape(image.height, image.width, -1)
     lossless = header.format in ("TIFF", "BMP") or (header.format == "WEBP" and _is_lossless_webp(data))
     pixels = upright(swapped(pixels, kind), 1 if header.format == "TIFF" else turned)
-    return Picture(pixels, kind, header.format, lossless, exif, icc, turned, header.extra, tuple(notes))
+    return Picture(pixels, kind, header.format, lossless, exif, icc, turned, header.extra, notes=tuple(notes))
 
 
 def _is_covered(image: Image.Image) -> bool:
@@ -206,8 +220,7 @@ def _encode_with_pillow(picture: Picture, fmt: str, quality: int) -> memoryview:
         image = Image.frombytes("CMYK", (picture.width, picture.height), pixels.tobytes())
     else:
         image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if picture.kind == "grey" else pixels))
-    exif = b"Exif\0\0" + picture.exif if fmt == "JPEG" and picture.exif else picture.exif  # Pillow adds it for no JPEG
-    options: dict[str, object] = {"exif": exif, "icc_profile": picture.icc or None}
+    options: dict[str, object] = {"exif": picture.exif, "icc_profile": picture.icc or None}
     if fmt == "WEBP":
         lossless = picture.format == "WEBP" and picture.lossless
         options |= {"lossless": lossless, "exact": True, "quality": quality, "method": 4}
@@ -223,7 +236,11 @@ def _encode_with_tifffile(picture: Picture) -> memoryview:
     exif = Image.Exif()
     if picture.exif:
         exif.load(picture.exif)
-    tags = [(tag, "s", 0, str(exif[tag]).encode("latin-1"), True) for tag in LISTED_TIFF_TAGS if tag in exif]
+    source = list(picture.extras.tags) or tags_of(picture.exif, PLAIN_TAGS)
+    if picture.extras.iptc and all(tag != IPTC for tag, *_ in source):
+        source.append((IPTC, 7, picture.extras.iptc))
+    tags = [(tag, kind, len(values), values, True) for tag, kind, values in source]
+    density = {"resolution": picture.extras.density, "resolutionunit": "INCH"} if picture.extras.density else {}
     folders = {tag: entries for tag in FOLDERS if (entries := exif.get_ifd(tag))}
     pixels = swapped(picture.pixels, picture.kind)
     photometric = {"cmyk": "separated", "rgb": "rgb", "rgba": "rgb"}.get(picture.kind, "minisblack")
@@ -233,7 +250,7 @@ def _encode_with_tifffile(picture: Picture) -> memoryview:
     tifffile.imwrite(
         buffer, pixels[:, :, 0] if picture.kind == "grey" else pixels, photometric=photometric, extrasamples=alpha,
         compression="zlib", predictor=True, iccprofile=picture.icc or None, extratags=tags, metadata=None,
-        software=False, byteorder="<", planarconfig="contig" if picture.kind != "grey" else None,
+        software=False, byteorder="<", planarconfig="contig" if picture.kind != "grey" else None, **density,
     )  # fmt: skip
     append_folders(buffer, folders)
     return buffer.getbuffer()

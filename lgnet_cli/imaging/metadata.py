@@ -9,11 +9,15 @@ import struct
 
 from PIL import Image, TiffImagePlugin
 
-from .exif import cleaned
+from .exif import INTEROPERABILITY, cleaned
+from .extras import STALE
 from .picture import Picture
 
 ORIENTATION = 0x0112  # EXIF's tag
-LISTED_TIFF_TAGS = (270, 271, 272, 305, 306, 315, 33432)  # description, maker, model, software, date, artist, copyright
+LISTED_TIFF_TAGS = (269, 270, 271, 272, 305, 306, 315, 316, 33432)
+"""Document's name, description, maker, model, software, date, artist, computer, copyright."""
+
+WINDOWS_TAGS = range(40091, 40096)  # title, comment, author, keywords, subject: bytes
 FOLDERS = (0x8769, 0x8825)  # EXIF's own entries, GPS
 BROKEN = (OSError, ValueError, TypeError, KeyError, IndexError, SyntaxError, RuntimeError, struct.error)
 """What Pillow raises for broken files."""
@@ -25,9 +29,15 @@ def tiff_metadata(image: Image.Image) -> tuple[bytes, bytes, int]:
     kept = Image.Exif()
     for tag in LISTED_TIFF_TAGS:
         if tag in exif:
-            kept[tag] = str(exif[tag]).encode("latin-1")  # as Pillow read it; it writes ASCII, or bytes as they are
+            if STALE.match(str(exif[tag]).encode(errors="replace")):
+                continue
+            said = exif[tag]  # as Pillow read it; it writes ASCII, or bytes as they are
+            kept[tag] = said.rstrip(b"\0") if isinstance(said, bytes) else str(said).encode("latin-1")
+    for tag in WINDOWS_TAGS:
+        if isinstance(exif.get(tag), bytes):
+            kept[tag] = exif[tag]
     for folder in FOLDERS:
-        if entries := exif.get_ifd(folder):
+        if entries := {tag: value for tag, value in exif.get_ifd(folder).items() if tag != INTEROPERABILITY}:
             kept[folder] = entries
     block = cleaned(kept.tobytes().removeprefix(b"Exif\0\0"))[0] if len(kept) else b""
     turned = exif.get(ORIENTATION, 1)
@@ -54,7 +64,8 @@ def append_folders(buffer: io.BytesIO, folders: dict[int, dict[int, object]]) ->
         offset = _to_even(buffer)
         directory = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0", group=tag)
         for key, value in folder.items():
-            directory[key] = value
+            if key != INTEROPERABILITY:  # it points to a directory that is not taken along
+                directory[key] = value
         buffer.write(directory.tobytes(offset))
         entries.append(struct.pack("<HHII", tag, 4, 1, offset))
     offset = _to_even(buffer)

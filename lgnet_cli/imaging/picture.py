@@ -1,11 +1,13 @@
 """A decoded photo in its own channels and depth, and the 8-bit RGB that the network sees of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from .extras import Extras
 
 Kind = Literal["grey", "grey+alpha", "rgb", "rgba", "cmyk"]
 Array = NDArray[Any]
@@ -27,6 +29,7 @@ class Picture:
     icc: bytes  # colour profile; b"" if none
     turned: int = 1  # EXIF orientation, 1 to 8, that was applied to bring the pixels upright
     extra: bool = False  # the last channel of rgba is not alpha, but one of which TIFF does not say what it means
+    extras: Extras = field(default_factory=Extras)  # what else the file says
     notes: tuple[str, ...] = ()  # what could not be kept of the file, for the report
 
     @property
