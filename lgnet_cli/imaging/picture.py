@@ -90,7 +90,8 @@ def upright(pixels: Array, orientation: int) -> Array:
         pixels = pixels[::-1]
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
+    turned = np.ascontiguousarray(pixels)
+    return turned.reshape(-1).reshape(turned.shape)  # one pixel wide, it may have strides that OpenCV refuses
 
 
 def swapped(pixels: Array, kind: Kind) -> Array:
