@@ -11,14 +11,17 @@ from typing import Literal, cast
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from lgnet_cli.benchmarks.metrics import Image
 from lgnet_cli.benchmarks.samples import Sample
 from lgnet_cli.errors import FileError, ModelError, UsageError
 from lgnet_cli.imaging.masks import Hole
+from lgnet_cli.telemetry import switched_off
 from lgnet_cli.weights.header import sha256
+
+with switched_off():
+    import onnxruntime
 
 Range = Literal["unit", "signed", "byte"]
 Axes = Literal["nchw", "nhwc", "nhw"]

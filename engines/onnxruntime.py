@@ -4,12 +4,15 @@ import os
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from lgnet_cli.errors import EngineError, ModelError
 from lgnet_cli.spec import DEFAULT_SIZE, FILLED, IMAGE, MASK
+from lgnet_cli.telemetry import switched_off
 
 from .protocol import EngineInfo, Pixels, least_side
+
+with switched_off():
+    import onnxruntime
 
 MAX_PIXELS = 1536 * 1024
 """Of one call: attention's scores grow with the square of the pixels, and take 2.3 GiB a slice at this size."""

@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import numpy as np
-import openvino
 
 from lgnet_cli.errors import EngineError, ModelError
 from lgnet_cli.spec import DEFAULT_SIZE, FILLED, IMAGE, MASK
+from lgnet_cli.telemetry import switched_off
 
 from .protocol import EngineInfo, Pixels, least_side
+
+with switched_off():
+    import openvino
 
 MAX_PIXELS = 1024 * 1024
 """Of one call: attention's scores grow with the square of the pixels."""

@@ -70,14 +70,17 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(temporary)
 
 
-def write_bytes(path: Path, data: bytes | memoryview, *, parents: bool = False) -> None:
+def write_bytes(path: Path, data: bytes | memoryview, *, parents: bool = False) -> int:
     """Write `data` to `path`, whole or not at all, wherever that is. Raises OSError (disk full, no permission).
 
     As `replacing` does, in half its time: the file is opened once. `parents`: make the folders above it if need be.
+
+    Returns:
+        When the file was last changed (its ctime), in nanoseconds since 1970; 0 in an object store.
     """
     if is_remote(path):
         put(path, bytes(data))
-        return
+        return 0
     try:
         descriptor, temporary = _create_beside(path)
     except FileNotFoundError:
@@ -89,6 +92,7 @@ def write_bytes(path: Path, data: bytes | memoryview, *, parents: bool = False) 
         file.write(data)
         file.flush()
         os.fsync(descriptor)
+    return path.stat().st_ctime_ns
 
 
 @contextmanager

@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .atomic import remove_leftovers
+from .checks import check, check_results
 from .engines.select import ON_CPU, choose, open_engine
-from .errors import DeviceLost, FileError, Interrupted, MissingBackend, NothingToDo, UsageError
+from .errors import DeviceLost, FileError, Interrupted, MissingBackend, UsageError
 from .escape import printable as _printable
+from .imaging import labels
 from .imaging.formats import SUFFIXES
 from .imaging.masks import MaskOptions
 from .imaging.pairs import Plan, make_plan
@@ -23,9 +25,10 @@ from .imaging.spool import Pairs
 from .interruption import interrupt_on_signals
 from .lock import locked
 from .pipeline import SWITCH_SECONDS, Summary, run
-from .places import check_writable, entries, exists, is_dir, is_file, is_listed, is_remote, make_folder, place
+from .places import check_writable, is_dir, is_file, make_folder, place
 from .processes import CAN_SHARE, Processes, processes
-from .report import Record, Report, reports_in
+from .report import Record, Report, results_in
+from .results import Results
 from .stages import Settings
 
 OnDone = Callable[[Record | None, str], None]
@@ -38,9 +41,6 @@ REDRAWN = 0.1
 
 MANY = 200
 """Images for which processes are worth their start, which takes each half a second of a core."""
-
-SHOWN = 10
-"""Paths listed of each problem before the rest is counted."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ class Job:
     page: bool
     json: bool
     verbose: bool
+    mask_values: str = ""
+    mask_drawn_on: str = "auto"
 
 
 def run_job(job: Job) -> None:
@@ -94,6 +96,9 @@ def run_job(job: Job) -> None:
         raise UsageError("--processes is for this machine alone, not for --ray", mend="leave one of them out")
     if job.ray and not importlib.util.find_spec("ray"):
         raise MissingBackend("--ray: Ray is not installed here", mend="install it with: pip install 'lgnet[ray]'")
+    labels.check(job.mask_values)
+    if job.mask_values and job.mask_source == "alpha":
+        raise UsageError("--mask-values and --mask-from alpha exclude each other", mend="leave one of them out")
     check_writable(job.out)
     try:
         single = job.out.suffix.lower() in SUFFIXES and is_file(place(job.images)) and not is_dir(job.out)
@@ -104,17 +109,19 @@ def run_job(job: Job) -> None:
         if job.candidates > 1 and single:
             mend = f"give a folder: -o {job.out.with_suffix('')}/"
             raise UsageError("--candidates writes several results and a page to choose from", mend=mend)
-        plan = make_plan(job.images, job.masks, job.out, job.format, job.shard)
+        plan = make_plan(job.images, job.masks, job.out, job.format, job.shard, job.mask_source == "alpha")
         plan.pairs.draw(job.seed, job.candidates)
-        _check(plan, job, single, console)
+        check(plan, job, single, console)
     except (OSError, RuntimeError) as error:  # IMAGES, MASKS or OUT locked, in a loop of links, or out of reach
         raise UsageError(f"refused before anything was done: {error}") from error
     if job.dry_run:
+        if not single:
+            check_results(plan, job, results_in(job.out), console)
         for pair in plan.pairs:
             print(_printable(f"{pair.image} + {pair.mask} -> {pair.output}"))
         return
     if single:
-        _fill(plan, job, SUFFIXES[job.out.suffix.lower()], None, console)
+        _fill(plan, job, SUFFIXES[job.out.suffix.lower()], None, None, console)
         return
     try:
         make_folder(job.out)
@@ -123,43 +130,23 @@ def run_job(job: Job) -> None:
     with locked(job.out, job.shard) as dead:
         if dead:
             console.print(f"the run before was killed ({dead}); what it left unfinished is gone", markup=False)
-        _fill(plan, job, job.format, job.out, console)
+        results = results_in(job.out)
+        check_results(plan, job, results, console)
+        _fill(plan, job, job.format, job.out, results, console)
 
 
-def _check(plan: Plan, job: Job, single: bool, console: Console) -> None:
-    """Show all that is wrong at once, then refuse or go on without it. Nothing has been loaded or written yet."""
-    if not single and exists(job.out) and not is_dir(job.out):
-        plan.fatal["OUT is a file"] = [str(job.out)]
-    if not job.overwrite and (single or (_has_content(job.out) and not reports_in(job.out))):
-        existing = [str(pair.output) for pair in plan.pairs if is_listed(pair.output)]
-        if existing:
-            plan.fatal["output exists, and no report says that lgnet made it; --overwrite replaces it"] = existing
-    for headline, paths in [*plan.fatal.items(), *plan.skippable.items()]:
-        console.print(f"{headline} ({len(paths)}):", style="bold", markup=False)
-        for path in paths[:SHOWN]:
-            console.print(f"  {_printable(path)}", markup=False)
-        if len(paths) > SHOWN:
-            console.print(f"  ... and {len(paths) - SHOWN} more")
-    refused = {**plan.fatal, **({} if job.allow_missing else plan.skippable)}
-    listed = "; ".join(f"{headline} ({len(paths)})" for headline, paths in refused.items())
-    if plan.fatal:
-        raise UsageError(f"refused before anything was done: {listed}")
-    if not plan.matched:
-        raise NothingToDo(
-            f"no image of {job.images} has a mask in {job.masks}: {listed}" if listed else "nothing to do"
-        )
-    if refused:
-        raise UsageError(f"refused before anything was done: {listed}", mend="to go on without these: --allow-missing")
-
-
-def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, console: Console) -> None:
-    masks = MaskOptions(job.polarity, job.threshold, job.mask_source, job.dilate, job.resize_masks)  # type: ignore[arg-type]
+def _fill(
+    plan: Plan, job: Job, output_format: str | None, folder: Path | None, results: Results | None, console: Console
+) -> None:
+    masks = MaskOptions(
+        job.polarity, job.threshold, job.mask_source, job.dilate, job.resize_masks, job.mask_values, job.mask_drawn_on  # type: ignore[arg-type]
+    )  # fmt: skip
     settings = Settings(
         masks, job.mode, job.margin, job.merge, job.refine, output_format, job.quality, job.batch, job.overwrite,  # type: ignore[arg-type]
         job.max_pixels,
     )  # fmt: skip
     fill = _on_ray(job, settings, folder, console) if job.ray else _here(job, settings, len(plan.pairs), console)
-    report, summary = Report(folder, job.shard), Summary()
+    report, summary = Report(folder, job.shard, results), Summary()
     try:
         with _progress(console, len(plan.pairs), job) as on_done:
             fill(plan.pairs, report, summary, on_done)
@@ -245,11 +232,16 @@ def _progress(console: Console, total: int, job: Job) -> Iterator[OnDone]:
     bar = Progress(*columns, console=console, disable=not console.is_terminal or job.json, transient=True)
     task, started = bar.add_task("", total=total, rate=""), time.perf_counter()
     done, drawn = 0, started
+    told: set[str] = set()
 
     def on_done(record: Record | None, trace: str) -> None:
         nonlocal done, drawn
         if record and record.error:
             bar.console.print(f"failed: {_printable(record.error)}", markup=False)
+        if record and not record.error:
+            for note in [note for note in record.notes if note not in told]:
+                told.add(note)  # once; of all others that it is true of, the report says it
+                bar.console.print(_printable(f"note: {record.input}: {note}"), markup=False)
         if trace and job.verbose:
             bar.console.print(trace, markup=False)
         done, now = done + 1, time.perf_counter()
@@ -273,9 +265,3 @@ def _sum_up(summary: Summary, job: Job, console: Console) -> None:
         f"{summary.skipped} done before; {summary.seconds:.1f} s, {done / max(summary.seconds, 1e-9):.1f} images/s, "
         f"engine busy {share:.0f} %" + (f", refining {refined:.3g} s an image" if refined else "")
     )
-
-
-def _has_content(folder: Path) -> bool:
-    if not is_remote(folder):
-        return folder.is_dir() and any(folder.iterdir())
-    return is_dir(folder) and bool(entries(folder))

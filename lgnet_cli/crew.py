@@ -183,6 +183,7 @@ class Crew:
                 self._on_done(None, "")
             else:
                 pairs.append(pair)
+        self._report.begin(pair.output for pair in pairs)
         return _Chunk(pairs) if pairs else None
 
     def _with_key(self, pair: Pair) -> Pair:

@@ -12,8 +12,9 @@ import typer
 from . import __version__
 from .commands import bench, training, weights
 from .commands import engine as engines
-from .commands.shared import MaskSource, Polarity, Verbose
+from .commands.shared import DrawnOn, MaskSource, Polarity, Verbose
 from .errors import Interrupted, LgnetError, UsageError
+from .telemetry import switch_off
 
 EXIT_CODES = """Exit codes: 0 all done, 1 unexpected, 2 usage, 3 some images failed, 4 nothing to do or nothing matched,
 5 model or engine unusable, 6 training stopped, 130 interrupted."""
@@ -75,6 +76,7 @@ FORMATS = {Format.jpg: "JPEG", Format.png: "PNG", Format.webp: "WEBP", Format.ti
 
 def main() -> None:
     """The `lgnet` command."""
+    switch_off()
     try:
         app()
     except Exception as error:
@@ -146,6 +148,12 @@ def inpaint(
     mask_from: Annotated[MaskSource, typer.Option(help="alpha: transparent = hole.")] = MaskSource.luminance,
     dilate: Annotated[int, typer.Option(min=0, max=512, help="Grow every hole by this many pixels.")] = 0,
     resize_masks: Annotated[bool, typer.Option("--resize-masks", help="Stretch masks of another size.")] = False,
+    mask_values: Annotated[
+        str, typer.Option(metavar="auto|1,3|#RRGGBB", help="Holes are all that is not black, labels, or colours.")
+    ] = "",
+    mask_drawn_on: Annotated[
+        DrawnOn, typer.Option(help="The photo as shown, or its pixels as stored, before EXIF turns them.")
+    ] = DrawnOn.auto,
     hd: Annotated[
         Hd, typer.Option(help="crop: squares around holes; resize: whole photo; original: full size.")
     ] = Hd.crop,
@@ -193,7 +201,7 @@ def inpaint(
             mask_polarity.value, mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin,
             merge_crops, refine.value, seed, candidates, FORMATS[format] if format else None, quality, max_pixels,
             _parsed(shard), ray, ray_cpus,
-            allow_missing, overwrite, dry_run, report, json, verbose,
+            allow_missing, overwrite, dry_run, report, json, verbose, mask_values, mask_drawn_on.value,
         )
     )  # fmt: skip
 

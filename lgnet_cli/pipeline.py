@@ -7,6 +7,7 @@ while this thread keeps the engine busy. So memory does not depend on how many t
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from .engines.protocol import Engine
@@ -103,7 +104,8 @@ def run(
     stages = (processes.begin if processes else Threads)(settings, engine.info, report)
     lost: list[Work] = []
     try:
-        for group in _through(stages, engine, _grouped(todo(), summary), settings.batch or engine.info.batch, summary):
+        batch = settings.batch or engine.info.batch
+        for group in _through(stages, engine, _grouped(todo(), summary), batch, summary, report):
             for work in group.works:
                 lost.append(work) if group.lost else count(work)
         for work in lost:
@@ -135,17 +137,24 @@ def _together(summary: Summary) -> int:
     return max(1, min(TOGETHER, int(PACE * summary.done / max(summary.engine_seconds, 1e-9))))
 
 
-def _through(stages: Stages, engine: Engine, groups: Iterable[Group], batch: int, summary: Summary) -> Iterator[Group]:
+def _through(
+    stages: Stages, engine: Engine, groups: Iterable[Group], batch: int, summary: Summary, report: Report
+) -> Iterator[Group]:
     """Groups, when they are written and recorded, in order."""
+
+    def finish(group: Group) -> Future[Group]:
+        report.begin(work.pair.output for work in group.works if not work.record.error)
+        return stages.finish(group)
+
     read = results((stages.read(group) for group in groups), stages.ahead)
     filled = _filled(engine, read, batch, summary)
-    return results((stages.finish(group) for group in filled), stages.behind)
+    return results((finish(group) for group in filled), stages.behind)
 
 
 def _alone(work: Work, stages: Stages, engine: Engine, report: Report, summary: Summary) -> Work:
     """Do an image once more whose process was lost: if it was this one that took it down, it does so alone."""
     again = Work(work.pair, replace(work.record, error=""))
-    for group in _through(stages, engine, [Group([again])], 1, summary):
+    for group in _through(stages, engine, [Group([again])], 1, summary, report):
         if group.lost:
             again.record.status, again.record.error = "failed", f"{again.pair.image}: {LOST}"
             record(again.record, report)

@@ -6,6 +6,7 @@ types. Everything of this machine stays with `os` and pathlib, and fsspec is imp
 
 import errno
 import importlib
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +40,16 @@ class Facts(NamedTuple):
     """What tells one content of a file from another."""
 
     size: int  # bytes
-    stamp: str  # the time of writing first, so that later ones sort behind, and an object store's own mark
+    stamp: str  # the time of writing first, so that later ones sort behind, and an object store's own mark; here, the
+    # time of the last change too, which follows content and name and which nobody can set back
+
+    @property
+    def seconds(self) -> float:
+        """When a remote file was written, in its store's time; infinity where the store does not say."""
+        try:
+            return float(self.stamp.partition(" ")[0])
+        except ValueError:
+            return math.inf
 
 
 def place(text: str) -> Path:
@@ -163,7 +173,7 @@ def facts(path: Path) -> Facts:
     """Size and time of a file; of a remote one, from its folder's listing, asked for once. Raises OSError."""
     if not is_remote(path):
         stat = path.stat()
-        return Facts(stat.st_size, str(stat.st_mtime_ns))
+        return Facts(stat.st_size, f"{stat.st_mtime_ns} {stat.st_ctime_ns}")
     found = _listing(path.parent).get(path.name)
     if found is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))

@@ -5,21 +5,19 @@ import hashlib
 import json
 import os
 import threading
-from array import array
-from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .errors import FileError, UsageError
 from .imaging.spool import Pair
+from .journal import Journal, Unfinished
 from .mirror import Mirror
 from .places import entries, facts, is_remote, naming
+from .results import Results
 
 STEM = "lgnet-report"
 NAME = f"{STEM}.jsonl"
@@ -49,37 +47,42 @@ class Record:
     bytes: int = 0  # of the output file
     key: str = ""  # of all that the output depends on: see `key_of`
     error: str = ""
+    sha256: str = ""  # of the output file
+    changed: int = 0  # when that was written (its ctime), in nanoseconds since 1970; 0 in an object store
+    notes: list[str] = field(default_factory=list)  # what of the image's file could not be kept
 
 
 class Report:
     """The report of one OUT folder, open for appending. Lines come whole: one write each, under a lock."""
 
-    def __init__(self, folder: Path | None, shard: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, folder: Path | None, shard: tuple[int, int] | None = None, results: Results | None = None
+    ) -> None:
         """Open or make the report in `folder`, that of one share of the work if `shard` is (i, n).
 
-        What was done before is taken from the reports of all shares. None for a folder keeps nothing. In a remote
-        folder the report is a Mirror's.
+        What was done before is taken from the reports of all shares, unless it is given as `results_in` read it. None
+        for a folder keeps nothing. In a remote folder the report is a Mirror's.
 
         Raises:
             UsageError: the report cannot be read or written.
         """
         self._lock = threading.Lock()
         self._descriptor: int | None = None
-        self._done = _Done()
+        self._results = results or Results()
         self._mirror: Mirror | None = None
+        self._journal: Journal | None = None
         if not folder:
             return
+        self._results = results or results_in(folder)
         self.path = folder / (f"{STEM}-{shard[0]}-of-{shard[1]}.jsonl" if shard else NAME)
         try:
-            for path in reports_in(folder):
-                self._done.take(path)
             self._mirror = Mirror(self.path) if is_remote(folder) else None
             local = self._mirror.local if self._mirror else self.path
             self._descriptor = os.open(local, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
             _end_last_line(self._descriptor)
+            self._journal = Journal(folder, shard)
         except OSError as error:
             raise UsageError(f"{error.filename or self.path}: {error.strerror}", mend="mend or move it") from error
-        self._done.sort()
 
     def add(self, record: Record) -> None:
         """Append one line, whole or not at all. Safe to call from several threads. Raises FileError (disk full)."""
@@ -95,10 +98,18 @@ class Report:
                 with suppress(OSError):
                     os.truncate(self._descriptor, end)
                 raise FileError(f"{self.path}: cannot be written: {error.strerror}") from error
+        if self._journal:
+            self._journal.record(record.output)
+
+    def begin(self, outputs: Iterable[Path]) -> None:
+        """Note that these are about to be written: see `journal`."""
+        if self._journal:
+            with self._lock:
+                self._journal.begin(outputs)
 
     def is_done(self, pair: Pair, key: str) -> bool:
         """Whether a report says that `pair` was done with the same inputs and settings, and the file bears it out."""
-        said = self._done.of(str(pair.output))
+        said = self._results.of(str(pair.output))
         if said is None:
             return False
         try:
@@ -111,29 +122,26 @@ class Report:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+            if self._journal:
+                self._journal.close()
             if self._mirror:
                 self._mirror.close()
 
 
-class _Done:
-    """{output: what its last line says}, 16 bytes each: of a hundred thousand lines only hashes are kept."""
-
-    def __init__(self) -> None:
-        self._outputs, self._facts = array("q"), array("q")
-
-    def take(self, path: Path) -> None:
-        for record in _lines(path):
-            self._outputs.append(hash(record["output"]))
-            self._facts.append(hash((record["key"], record["bytes"] if record["status"] != "failed" else -1)))
-
-    def sort(self) -> None:
-        """Call once, after everything was taken: then `of` works."""
-        order = np.argsort(np.asarray(self._outputs), kind="stable")  # a later line stays behind an earlier one
-        self._outputs, self._facts = (array("q", np.asarray(a)[order].tobytes()) for a in (self._outputs, self._facts))
-
-    def of(self, output: str) -> int | None:
-        at = bisect_right(self._outputs, hash(output)) - 1
-        return self._facts[at] if at >= 0 and self._outputs[at] == hash(output) else None
+def results_in(folder: Path) -> Results:
+    """What the reports in `folder` say was done. Raises UsageError: one cannot be read."""
+    results = Results()
+    try:
+        for path in reports_in(folder):
+            for record in _lines(path):
+                results.add(record)
+            if is_remote(path):
+                results.note_report(facts(path))
+        results.unfinished = Unfinished(folder)
+    except OSError as error:
+        raise UsageError(f"{error.filename or folder}: {error.strerror}", mend="mend or move it") from error
+    results.sort()
+    return results
 
 
 def reports_in(folder: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """What happens to one image before and after the engine: decode and cut, paste and encode, write and record."""
 
+import hashlib
 import time
 import traceback
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from .atomic import write_bytes
 from .engines.protocol import EngineInfo
 from .errors import EngineError, FileError, LgnetError
 from .imaging.crops import MARGIN, Crop, HdMode, cut, plan
+from .imaging.extras import lost
 from .imaging.files import decode, encode
 from .imaging.header import MAX_PIXELS
 from .imaging.masks import Hole, MaskOptions, read_mask
@@ -159,7 +161,7 @@ def _guarded(stage: Callable[..., None], work: Work, *rest: object) -> None:
 def _read(work: Work, settings: Settings, engine: EngineInfo, room: Room) -> None:
     data = read_whole(work.pair.image, file_limit(settings.max_pixels))
     picture = decode(data, work.pair.image, settings.max_pixels)
-    hole = read_mask(work.pair.mask, picture, settings.masks, settings.max_pixels)
+    hole = read_mask(work.pair.mask, picture, settings.masks, settings.max_pixels, data)
     work.record.width, work.record.height = picture.width, picture.height
     holes = np.count_nonzero(hole)
     work.record.hole_share = round(holes / hole.size, 6)
@@ -173,7 +175,7 @@ def _read(work: Work, settings: Settings, engine: EngineInfo, room: Room) -> Non
             f"{work.pair.image}: {picture.width} x {picture.height} is more than this engine fills at once",
             mend="fill it through crops: --hd crop",
         )
-    work.picture, work.hole = picture, hole
+    work.picture, work.hole, work.record.notes = picture, hole, [] if work.data else list(picture.notes)
     border = settings.refine != "none"
     work.inputs = [cut(picture, hole, crop, room(crop), border=border) for crop in work.crops]
     work.filled = [None] * len(work.crops)
@@ -187,13 +189,21 @@ def _paste(work: Work, settings: Settings) -> None:
     paste(work.picture, work.hole, work.crops, drawn, settings.refine, work.pair.seed)
     if settings.refine != "none":
         work.record.refine_seconds = round(time.perf_counter() - started, 4)
-    work.data = work.data or encode(work.picture, settings.format or work.picture.format, settings.quality)
+    if work.data:
+        return
+    fmt = settings.format or work.picture.format
+    try:
+        work.data = encode(work.picture, fmt, settings.quality)
+    except FileError as error:  # of the format, which knows no file
+        raise FileError(f"{work.pair.image}: {error.args[0]}", mend=error.mend) from error
+    work.record.notes += lost(work.picture.extras, fmt)
 
 
 def _write(work: Work) -> None:
     output = work.pair.output
     try:
-        write_bytes(output, work.data, parents=True)
+        work.record.changed = write_bytes(output, work.data, parents=True)
     except OSError as error:  # it names the temporary file
         raise FileError(f"{output}: cannot be written: {error.strerror}") from error
     work.record.bytes = len(work.data)
+    work.record.sha256 = hashlib.sha256(work.data).hexdigest()

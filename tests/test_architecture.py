@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LEAVES = {"spec", "errors", "places", "atomic", "escape", "ordered"}
+LEAVES = {"spec", "errors", "places", "atomic", "escape", "ordered", "telemetry"}
 MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the others, besides the leaves
     "spec": set(),
     "errors": set(),
@@ -16,17 +16,21 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "atomic": set(),
     "escape": set(),
     "ordered": set(),
+    "telemetry": set(),
     "device": set(),
     "main": {"batch", "device", "commands", "interruption", "lgnet_cli"},
     "commands": {"batch", "device", "weights", "engines", "imaging.masks", "training", "benchmarks"},
     "lgnet_cli": {"session"},
     "interruption": set(),
     "lock": set(),
+    "checks": {"imaging.pairs", "results"},
     "batch": {
+        "checks",
         "pipeline",
         "processes",
         "stages",
         "report",
+        "results",
         "lock",
         "interruption",
         "imaging",
@@ -54,7 +58,9 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "processes": {"child", "stages", "report", "imaging.picture", "engines.protocol"},
     "child": {"stages", "report", "imaging", "engines.protocol"},
     "session": {"imaging", "refine", "engines.select"},
-    "report": {"imaging", "mirror"},
+    "report": {"imaging", "mirror", "results", "journal"},
+    "results": {"journal"},
+    "journal": set(),
     "mirror": set(),
     "imaging": set(),
     "refine": {"imaging"},

@@ -345,3 +345,45 @@ def test_candidates_are_files_of_their_own_with_a_page(folders: Folders, tmp_pat
     assert sorted({line["seed"] for line in lines(out)}) == [0, 1, 2]
     single = lgnet("inpaint", images / "000.png", masks / "000.png", "-o", tmp_path / "a.png", "--candidates", 2)
     assert (single.returncode, "give a folder" in single.stderr) == (2, True)
+
+
+def test_a_photo_taken_as_its_own_mask_is_refused(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
+    """By its name before anything is done; a copy of it, or another link to the file, when it is read."""
+    images, masks = folders(2)
+    done = lgnet("inpaint", images, images, "-o", tmp_path / "out")
+    assert (done.returncode, "--mask-from alpha" in done.stderr) == (2, True), done.stderr
+    (masks / "000.png").write_bytes((images / "000.png").read_bytes())
+    (masks / "001.png").unlink()
+    os.link(images / "001.png", masks / "001.png")
+    done = lgnet("inpaint", images, masks, "-o", tmp_path / "out")
+    assert (done.returncode, done.stderr.count("is the photo itself")) == (3, 2), done.stderr
+    assert not list((tmp_path / "out").glob("*.png"))
+    cut_out = np.dstack([read(images / "000.png"), np.full((260, 300), 255, np.uint8)])
+    cut_out[90:120, 80:160, 3] = 0
+    cv2.imwrite(str(images / "000.png"), cut_out)
+    done = lgnet("inpaint", images / "000.png", images / "000.png", "-o", tmp_path / "a.png", "--mask-from", "alpha")
+    assert done.returncode == 0, done.stderr
+
+
+def test_label_maps_and_masks_of_stored_pixels_reach_the_command(
+    folders: Folders, tmp_path: Path, lgnet: Command
+) -> None:
+    images, masks = folders(1)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(images / "000.png").save(images / "000.png", exif=exif)
+    hole = read(masks / "000.png") > 0
+    cv2.imwrite(str(masks / "000.png"), hole.astype(np.uint8) * 2)
+    done = lgnet("inpaint", images, masks, "-o", tmp_path / "out")
+    assert (done.returncode, "000.png: has marks, but no hole" in done.stderr) == (3, True)
+    done = lgnet("inpaint", images, masks, "-o", tmp_path / "out", "--mask-values", "2")
+    assert (done.returncode, "--mask-drawn-on stored" in done.stderr) == (0, True), done.stderr
+    assert "--mask-drawn-on" in str(lines(tmp_path / "out")[-1]["notes"])
+    stored = ["--mask-values", "2", "--mask-drawn-on", "stored"]
+    done = lgnet("inpaint", images, masks, "-o", tmp_path / "out", *stored)
+    assert (done.returncode, "note" in done.stderr) == (0, False), done.stderr
+    upright = np.asarray(Image.open(images / "000.png"))[::-1, ::-1]
+    changed = (np.asarray(Image.open(tmp_path / "out" / "000.png")) != upright).any(axis=2)
+    assert not changed[~hole[::-1, ::-1]].any()
+    assert changed[hole[::-1, ::-1]].mean() > 0.9
+    assert lgnet("inpaint", images, masks, "-o", tmp_path / "out", "--mask-values", "red").returncode == 2

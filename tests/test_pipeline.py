@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from fakes import PaintEngine, SmallMemoryEngine
 from lgnet_cli.errors import EngineError
@@ -255,6 +256,26 @@ def test_a_name_taken_by_a_folder_fails_alone(folders: Folders, tmp_path: Path) 
     assert records[1] is not None
     assert f"{out / '001.png'}: cannot be written: Is a directory" in records[1].error
     assert not list(out.glob(".lgnet-*"))
+
+
+@pytest.mark.parametrize("mode", ["crop", "resize", "original"])
+def test_pictures_of_a_pixel_are_filled_in_every_format(mode: str, tmp_path: Path) -> None:
+    """Turned and one pixel wide or high, arrays get strides that libraries refuse."""
+    pairs = []
+    for width, height in ((1, 1), (1, 7), (7, 1)):
+        for suffix in ("png", "tif", "webp", "bmp", "jpg"):
+            for orientation in (1, 3, 6):
+                exif = Image.Exif()
+                exif[0x0112] = orientation
+                wide, high = (height, width) if orientation == 6 and suffix != "bmp" else (width, height)
+                image = tmp_path / f"{width}-{height}-{orientation}.{suffix}"
+                mask = tmp_path / f"mask-{wide}-{high}.webp"
+                Image.new("RGB", (width, height)).save(image, **({} if suffix == "bmp" else {"exif": exif}))
+                Image.new("RGB", (wide, high), "white").save(mask, lossless=True)
+                pairs.append(Pair(image, mask, tmp_path / "out" / image.name))
+    summary, records, _ = fill(pairs, tmp_path / "out", mode=mode)
+    assert [record.error for record in records if record and record.error] == []
+    assert summary.filled == len(pairs)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

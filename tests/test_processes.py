@@ -28,7 +28,7 @@ Folders = Callable[..., tuple[Path, Path]]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 LGNET = str(Path(sys.executable).with_name("lgnet"))
 
-TIMES = {"seconds", "refine_seconds"}
+TIMES = {"seconds", "refine_seconds", "changed"}
 """Of a record, what differs between two runs."""
 
 

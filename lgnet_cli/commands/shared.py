@@ -16,3 +16,9 @@ class Polarity(str, Enum):
 class MaskSource(str, Enum):
     luminance = "luminance"
     alpha = "alpha"
+
+
+class DrawnOn(str, Enum):
+    auto = "auto"
+    shown = "shown"
+    stored = "stored"

@@ -18,15 +18,16 @@ from PIL import Image
 
 from lgnet_cli.errors import FileError
 
+from .exif import as_alpha, cleaned
+from .extras import IPTC, PLAIN_TAGS, tags_of, written
+from .extras import read as read_extras
 from .formats import FORMATS
 from .header import MAX_PIXELS, Header, open_with_pillow, read_header
 from .metadata import (
     BROKEN,
     FOLDERS,
-    LISTED_TIFF_TAGS,
     ORIENTATION,
     append_folders,
-    exif_block,
     fitting_profile,
     tiff_metadata,
 )
@@ -34,7 +35,13 @@ from .picture import Kind, Picture, swapped, to_rgb, upright
 from .png import decode_plain
 
 KINDS: dict[str, Kind] = {"1": "grey", "L": "grey", "I;16": "grey", "LA": "grey+alpha", "RGB": "rgb", "RGBA": "rgba",
-                          "CMYK": "cmyk"}  # fmt: skip
+                          "RGBX": "rgba", "CMYK": "cmyk"}  # fmt: skip
+
+LARGEST_EXIF = 65_527
+"""Bytes in the one segment that a JPEG has for it."""
+
+OS2_BMP = 12
+"""Bytes of an old BMP's header, which has other fields, and no such pixels."""
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it cannot read, we report by name
 # Pillow too. Once and for all: warnings.catch_warnings is not made for threads.
@@ -43,10 +50,19 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 def decode(data: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     """A file's bytes as an upright picture. Raises FileError, naming `path`, for what cannot be read whole."""
-    if (plain := decode_plain(data, max_pixels)) is not None:
-        return plain
+    picture = decode_plain(data, max_pixels) or _decode(data, path, max_pixels)
+    picture.extras = read_extras(data, picture.format, picture.turned)
+    picture.notes += picture.extras.notes
+    return picture
+
+
+def _decode(data: bytes, path: Path, max_pixels: int) -> Picture:
     header = read_header(data, path, max_pixels)
     if header.mode == "CMYK" or header.format == "WEBP" or (header.format == "TIFF" and header.bits < 16):
+        return _decode_with_pillow(data, path, header)
+    if (
+        header.format == "BMP" and data[14:15] != b"\x0c" and data[28] in (16, 32)
+    ):  # OpenCV shifts bits, takes any for alpha
         return _decode_with_pillow(data, path, header)
     return _decode_with_opencv(data, path, header)
 
@@ -71,9 +87,12 @@ def encode(picture: Picture, fmt: str, quality: int) -> bytes | memoryview:
     picture = replace(picture, icc=fitting_profile(picture, fmt))
     if fmt == "TIFF":
         return _encode_with_tifffile(picture)
-    if fmt == "WEBP" or picture.kind in ("cmyk", "grey+alpha"):
-        return _encode_with_pillow(picture, fmt, quality)
-    return _encode_with_opencv(picture, fmt, quality)
+    exif, icc = (picture.exif, picture.icc) if fmt == "JPEG" else (b"", b"")  # which their encoders cannot split
+    if len(exif) > LARGEST_EXIF:
+        raise FileError(f"JPEG holds no EXIF of {len(exif):,} bytes", mend="write another format: --format png")
+    bare = replace(picture, exif=b"", icc=b"") if fmt == "JPEG" else picture
+    encode_it = _encode_with_pillow if fmt == "WEBP" or picture.kind in ("cmyk", "grey+alpha") else _encode_with_opencv
+    return written(encode_it(bare, fmt, quality), picture.extras, fmt, exif, icc)
 
 
 def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
@@ -83,11 +102,13 @@ def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
         raise FileError(f"{path}: OpenCV cannot decode it ({error.err})") from error
     if pixels is None:
         raise FileError(f"{path}: damaged or cut off; its pixels cannot be decoded")
+    notes: list[str] = []
     if header.format == "TIFF":  # OpenCV has turned it upright already, and hands out no metadata
         exif, icc, turned = _metadata_of_tiff(data, path)
     else:
         metadata = {kind: np.asarray(block).tobytes() for kind, block in zip(kinds, blocks, strict=True)}
-        exif, turned = exif_block(metadata.get(cv2.IMAGE_METADATA_EXIF, b""), path)
+        raw = metadata.get(cv2.IMAGE_METADATA_EXIF, b"")
+        exif, turned, notes = cleaned(raw, pixels.shape[1::-1]) if raw else (b"", 1, [])
         icc = metadata.get(cv2.IMAGE_METADATA_ICCP, b"")
         pixels = upright(pixels, turned)
     pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
@@ -99,31 +120,42 @@ def _decode_with_opencv(data: bytes, path: Path, header: Header) -> Picture:
         pixels, kind = np.dstack([pixels, opaque]), "grey+alpha"
     if header.inverted:
         pixels = 65535 - pixels
-    return Picture(pixels, kind, header.format, header.format != "JPEG", exif, icc, turned)
+    return Picture(
+        pixels, kind, header.format, header.format != "JPEG", exif, icc, turned, header.extra, notes=tuple(notes)
+    )
 
 
 def _decode_with_pillow(data: bytes, path: Path, header: Header) -> Picture:
-    image = open_with_pillow(data, path)
+    image = open_with_pillow(as_alpha(data) if header.extra else data, path)
     try:
         if header.format == "TIFF" and not _is_covered(image):
             raise FileError(f"{path}: damaged; parts of its pixels are missing")
         image.load()
     except BROKEN as error:
         raise FileError(f"{path}: damaged or cut off; its pixels cannot be decoded") from error
+    notes: list[str] = []
     if header.format == "TIFF":  # Pillow turns it upright while it loads
         exif, icc, turned = _metadata_of_tiff(data, path)
     else:
-        exif, turned = exif_block(image.info.get("exif", b"").removeprefix(b"Exif\0\0"), path)
+        raw = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+        exif, turned, notes = cleaned(raw, image.size) if raw else (b"", 1, [])
         icc = image.info.get("icc_profile") or b""
-    if image.mode in ("P", "PA", "YCbCr", "RGBX"):
+    if image.mode in ("P", "PA", "YCbCr", "RGBX") and not header.extra:
         image = image.convert("RGBA" if image.has_transparency_data and image.mode != "RGBX" else "RGB")
+    if (
+        header.format == "BMP"
+        and image.mode == "RGBA"
+        and np.ptp(alpha := np.asarray(image)[:, :, 3]) == 0
+        and alpha[0, 0] in (0, 255)
+    ):
+        image = image.convert("RGB")  # a fourth byte that says nothing
     if image.mode not in KINDS:
         raise FileError(f"{path}: {header.format} of mode {image.mode} is not supported")
     kind = KINDS[image.mode]
     pixels = np.array(image.convert("L") if image.mode == "1" else image).reshape(image.height, image.width, -1)
-    lossless = header.format == "TIFF" or (header.format == "WEBP" and _is_lossless_webp(data))
+    lossless = header.format in ("TIFF", "BMP") or (header.format == "WEBP" and _is_lossless_webp(data))
     pixels = upright(swapped(pixels, kind), 1 if header.format == "TIFF" else turned)
-    return Picture(pixels, kind, header.format, lossless, exif, icc, turned)
+    return Picture(pixels, kind, header.format, lossless, exif, icc, turned, header.extra, notes=tuple(notes))
 
 
 def _is_covered(image: Image.Image) -> bool:
@@ -155,6 +187,8 @@ def _is_lossless_webp(data: bytes) -> bool:
 
 
 def _check_fits(picture: Picture, fmt: str) -> None:
+    if picture.extra and fmt != "TIFF":
+        raise FileError(f"{fmt} has no channel beside colours and alpha", mend="write TIFF: --format tiff")
     if fmt in ("JPEG", "BMP") and picture.kind in ("rgba", "grey+alpha"):
         raise FileError(f"{fmt} has no alpha channel", mend="write another format: --format png")
     if fmt not in ("PNG", "TIFF") and picture.pixels.dtype == np.uint16:
@@ -186,8 +220,7 @@ def _encode_with_pillow(picture: Picture, fmt: str, quality: int) -> memoryview:
         image = Image.frombytes("CMYK", (picture.width, picture.height), pixels.tobytes())
     else:
         image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if picture.kind == "grey" else pixels))
-    exif = b"Exif\0\0" + picture.exif if fmt == "JPEG" and picture.exif else picture.exif  # Pillow adds it for no JPEG
-    options: dict[str, object] = {"exif": exif, "icc_profile": picture.icc or None}
+    options: dict[str, object] = {"exif": picture.exif, "icc_profile": picture.icc or None}
     if fmt == "WEBP":
         lossless = picture.format == "WEBP" and picture.lossless
         options |= {"lossless": lossless, "exact": True, "quality": quality, "method": 4}
@@ -203,16 +236,21 @@ def _encode_with_tifffile(picture: Picture) -> memoryview:
     exif = Image.Exif()
     if picture.exif:
         exif.load(picture.exif)
-    tags = [(tag, "s", 0, str(exif[tag]).encode("latin-1"), True) for tag in LISTED_TIFF_TAGS if tag in exif]
+    source = list(picture.extras.tags) or tags_of(picture.exif, PLAIN_TAGS)
+    if picture.extras.iptc and all(tag != IPTC for tag, *_ in source):
+        source.append((IPTC, 7, picture.extras.iptc))
+    tags = [(tag, kind, len(values), values, True) for tag, kind, values in source]
+    density = {"resolution": picture.extras.density, "resolutionunit": "INCH"} if picture.extras.density else {}
     folders = {tag: entries for tag in FOLDERS if (entries := exif.get_ifd(tag))}
     pixels = swapped(picture.pixels, picture.kind)
     photometric = {"cmyk": "separated", "rgb": "rgb", "rgba": "rgb"}.get(picture.kind, "minisblack")
-    alpha = ["unassalpha"] if picture.kind in ("rgba", "grey+alpha") else None
+    last = "unspecified" if picture.extra else "unassalpha"
+    alpha = [last] if picture.kind in ("rgba", "grey+alpha") else None
     buffer = io.BytesIO()
     tifffile.imwrite(
         buffer, pixels[:, :, 0] if picture.kind == "grey" else pixels, photometric=photometric, extrasamples=alpha,
         compression="zlib", predictor=True, iccprofile=picture.icc or None, extratags=tags, metadata=None,
-        software=False, byteorder="<", planarconfig="contig" if picture.kind != "grey" else None,
+        software=False, byteorder="<", planarconfig="contig" if picture.kind != "grey" else None, **density,
     )  # fmt: skip
     append_folders(buffer, folders)
     return buffer.getbuffer()

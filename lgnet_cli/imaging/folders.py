@@ -110,6 +110,17 @@ def matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     return bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0]) and matches(parts[1:], pattern[1:])
 
 
+def matching(here: Names, below: str, pattern: tuple[str, ...]) -> Names:
+    """What of a folder fits a glob."""
+    parts = Path(below).parts
+
+    def fits(name: str) -> bool:
+        return matches((*parts, name), pattern)
+
+    odd = [(what, name) for what, name in here.odd if name.startswith(":") or fits(name)]
+    return Names([n for n in here.files if fits(n)], here.folders, [n for n in here.links if fits(n)], odd)
+
+
 def _may_hold(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     """Whether something below the folder `parts` can fit the glob."""
     for part, wanted in zip(parts, pattern, strict=False):

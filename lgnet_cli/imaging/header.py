@@ -16,6 +16,9 @@ from .png import check_chunks
 MAX_PIXELS = 500_000_000
 """Of one image, unless told otherwise. A header that claims more is refused before memory is asked for."""
 
+ALPHA = 2
+"""What TIFF calls a channel of alpha that the colours are not multiplied with."""
+
 Image.MAX_IMAGE_PIXELS = None  # our own limit is checked for every library, and is an error, not a warning
 
 
@@ -30,6 +33,7 @@ class Header:
     bits: int  # a sample, 8 or 16
     clear: int | None = None  # of a grey PNG: the shade that is transparent
     inverted: bool = False  # 16-bit TIFF whose 0 is white; OpenCV leaves it so
+    extra: bool = False  # TIFF whose last channel is not alpha, but of no said meaning: infrared, say
 
 
 def read_header(data: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Header:
@@ -52,15 +56,37 @@ def _header(image: Image.Image, path: Path, data: bytes, max_pixels: int) -> Hea
     if fmt != "JPEG" and _has_several(image):
         raise FileError(f"{path}: holds several pictures; lgnet fills files of one")
     bits, mode, clear, inverted = _sample_bits(image, path), image.mode, None, False
+    extra = fmt == "TIFF" and _has_extra(image, path)
     if fmt == "PNG" and data[25] == 4:
         mode = "LA"  # Pillow says RGBA of 16 bits
     elif fmt == "PNG" and data[25] == 0:
         clear = image.info.get("transparency")
     elif fmt == "TIFF" and bits == 16:
         inverted = image.tag_v2.get(262) == 0  # type: ignore[attr-defined]
-        if image.tag_v2.get(284) == 2 or 1 in image.tag_v2.get(338, ()):  # type: ignore[attr-defined]
-            raise FileError(f"{path}: 16-bit TIFF with separate planes or premultiplied alpha is not supported")
-    return Header(fmt, mode, image.width, image.height, bits, clear, inverted)
+        if image.tag_v2.get(284) == 2:  # type: ignore[attr-defined]
+            raise FileError(f"{path}: 16-bit TIFF with separate planes is not supported")
+    return Header(fmt, mode, image.width, image.height, bits, clear, inverted, extra)
+
+
+def _has_extra(image: Image.Image, path: Path) -> bool:
+    """Whether a TIFF has a channel beside its colours that is not alpha; what cannot be kept is refused by name.
+
+    Of one such channel beside red, green and blue every value is kept; libraries drop others in silence.
+    """
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    colours = {2: 3, 5: int(tags.get(334) != 2 and 4), 6: 3, 8: 3}.get(tags.get(262), 1)
+    beside = int(tags.get(277, 1)) - colours
+    meanings = [int(meaning) for meaning in tags.get(338, ())] or [0] * beside
+    if beside < 1 or meanings == [ALPHA]:
+        return False
+    if 1 in meanings:
+        raise FileError(
+            f"{path}: TIFF with premultiplied alpha is not supported", mend="save it with unassociated alpha"
+        )
+    if beside > 1 or tags.get(262) != 2 or tags.get(284) == 2:
+        what = f"{beside} channel(s) beside its colours that are no alpha, such as infrared or spot colours"
+        raise FileError(f"{path}: TIFF with {what}, is not supported", mend="save it without them")
+    return True
 
 
 def _check_size(width: int, height: int, path: Path, max_pixels: int) -> None:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from lgnet_cli.errors import MaskError
 from lgnet_cli.spec import HOLE
 
+from . import labels
+from .exif import says_orientation
 from .files import decode
 from .header import MAX_PIXELS
 from .picture import Bytes8, Picture, to_rgb, upright
@@ -19,6 +21,19 @@ from .reading import file_limit, read_whole
 Hole = NDArray[np.bool_]
 
 CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+
+
+READ_OTHERWISE = (
+    "if all that is not black is a hole: --mask-values auto; if a label or a colour is: --mask-values 3, or "
+    "--mask-values '#ff0000'; if it is a matter of brightness: --mask-threshold"
+)
+"""Said of a mask that fills nothing."""
+
+DOUBT = (
+    "EXIF turns this photo, and whether its mask was drawn on it as shown or as stored, its size does not tell; it is "
+    "taken as shown; if that is wrong: --mask-drawn-on stored"
+)
+"""A note."""
 
 
 @dataclass(frozen=True)
@@ -30,33 +45,67 @@ class MaskOptions:
     source: Literal["luminance", "alpha"] = "luminance"  # for alpha, transparent is white
     dilate: int = 0  # pixels by which every hole grows on all sides
     resize: bool = False  # bring a mask of another size to the image's, nearest neighbour
+    values: str = ""  # which pixels are white, instead of `threshold`: see `labels`
+    drawn_on: Literal["auto", "shown", "stored"] = "auto"  # the photo as viewers show it, or its pixels as stored
 
 
-def read_mask(path: Path, image: Picture, options: MaskOptions, max_pixels: int = MAX_PIXELS) -> Hole:
+def read_mask(
+    path: Path, image: Picture, options: MaskOptions, max_pixels: int = MAX_PIXELS, photo: bytes | None = None
+) -> Hole:
     """The holes of `image`, (H, W) bool.
 
-    A mask is turned upright by its own EXIF orientation. One that has none, and whose size is that of the image's
-    pixels as stored, not as shown, was drawn on the stored pixels: it is turned as the image was.
+    A mask is turned upright by its own EXIF orientation. One that has none is turned as the image was if it was drawn
+    on the image's pixels as stored: if `options` say so, or, by itself, if its size is that of those pixels and not of
+    the image as shown. Where both have one size it is taken as drawn on the image as shown, with a note in `image`.
 
     Args:
         path: the mask file.
         image: the upright photo.
         options: see MaskOptions.
         max_pixels: a mask that claims more is refused before they are allocated.
+        photo: the bytes of the image's file, if a mask that is the photo itself, byte for byte, is to be refused.
 
     Raises:
         FileError: the mask cannot be read.
-        MaskError: it has another size than the image, or says nothing in the channel asked for.
+        MaskError: it has another size than the image, says nothing in the channel asked for, has marks of which none is
+            a hole, or is the photo itself.
     """
-    mask = decode(read_whole(path, file_limit(max_pixels)), path, max_pixels)
-    white = _white(mask, path, options)
+    data = read_whole(path, file_limit(max_pixels))
+    if data == photo and options.source != "alpha":
+        raise MaskError(
+            f"{path}: is the photo itself", mend="if its transparent pixels are the holes: --mask-from alpha"
+        )
+    mask = decode(data, path, max_pixels)
+    white = labels.marked(mask, data, path, options.values) if options.values else _white(mask, path, options)
+    del data
+    if not (white if options.polarity == "white-hole" else ~white).any() and _has_marks(mask, options):
+        raise MaskError(f"{path}: has marks, but no hole", mend=READ_OTHERWISE)
     size = (image.width, image.height)
-    if size != (mask.width, mask.height) == image.stored_size:
+    if _is_turned(mask, image, options):
         white = upright(white, image.turned)
     if size != white.shape[::-1]:
         white = _resized(white, size, path, options)
     hole = white if options.polarity == "white-hole" else ~white
     return dilated(hole, options.dilate)
+
+
+def _is_turned(mask: Picture, image: Picture, options: MaskOptions) -> bool:
+    """Whether a mask has to be turned as its image was."""
+    if image.turned == 1 or options.drawn_on == "shown" or says_orientation(mask.exif):
+        return False
+    if options.drawn_on == "stored":
+        return True
+    if image.stored_size != (image.width, image.height):
+        return (mask.width, mask.height) == image.stored_size
+    image.notes += (DOUBT,)
+    return False
+
+
+def _has_marks(mask: Picture, options: MaskOptions) -> bool:
+    """Whether its pixels differ in the channels that are asked."""
+    with_alpha = mask.kind in ("grey+alpha", "rgba")
+    pixels = mask.pixels[:, :, -1:] if options.source == "alpha" else mask.pixels[:, :, : -1 if with_alpha else None]
+    return bool((pixels != pixels[0, 0]).any())
 
 
 def dilated(hole: Hole, radius: int) -> Hole:
@@ -78,7 +127,11 @@ def as_bytes(hole: Hole, into: Bytes8 | None = None) -> Bytes8:
 
 
 def _white(mask: Picture, path: Path, options: MaskOptions) -> Hole:
-    alpha = to_rgb(mask.pixels[:, :, -1:], "grey")[:, :, 0] if mask.kind in ("grey+alpha", "rgba") else None
+    alpha = (
+        to_rgb(mask.pixels[:, :, -1:], "grey")[:, :, 0]
+        if mask.kind in ("grey+alpha", "rgba") and not mask.extra
+        else None
+    )
     if options.source == "alpha":
         if alpha is None:
             raise MaskError(f"{path}: has no alpha channel", mend="leave out --mask-from alpha")

@@ -14,7 +14,7 @@ from pathlib import Path
 from lgnet_cli.errors import NothingToDo, UsageError
 from lgnet_cli.places import exists, forget, is_dir, is_file, is_remote, place, real, within
 
-from .folders import Names, matches, walk
+from .folders import Names, matching, walk
 from .formats import FORMATS, SUFFIXES
 from .spool import Pairs
 
@@ -24,6 +24,7 @@ CLASH = "several images with one output"
 LINKED = "input that is a link into OUT"
 OVERWRITTEN = "output that would overwrite an input"
 IN_OUT = "image that lies in OUT"
+OWN_MASK = "photo that would be its own mask (if its transparent pixels are the holes: --mask-from alpha)"
 
 
 @dataclass
@@ -55,6 +56,7 @@ class _Question:
     shard: tuple[int, int] | None
     walked: bool  # IMAGES is a folder: then a mask without an image is a mistake
     real_out: Path
+    own_masks: bool  # a photo may be its own mask: its alpha is asked for
 
     def is_mine(self, image: str) -> bool:
         """Whether an image, by its path below the root, belongs to the share of the work that was asked for."""
@@ -62,8 +64,9 @@ class _Question:
 
 
 def make_plan(
-    images: str, masks: Path, out: Path, output_format: str | None = None, shard: tuple[int, int] | None = None
-) -> Plan:
+    images: str, masks: Path, out: Path, output_format: str | None = None, shard: tuple[int, int] | None = None,
+    own_masks: bool = False,
+) -> Plan:  # fmt: skip
     """Match images with masks.
 
     Any of the three may be remote, as `place` makes it.
@@ -75,6 +78,7 @@ def make_plan(
         output_format: JPEG, PNG, WEBP, TIFF or BMP; None keeps each input's name and format.
         shard: (i, n), 1 <= i <= n: keep the pairs whose image's path below IMAGES falls to the i-th of n machines.
             Everything is checked; a path falls to the same machine whatever else there is.
+        own_masks: a photo may be its own mask, which is refused otherwise: by its name, through links, as one file.
 
     Raises:
         UsageError: IMAGES or MASKS do not exist.
@@ -89,7 +93,7 @@ def make_plan(
         raise UsageError(f"{masks}: no such mask file or folder")
     root = path if walked else path.parent if single else _fixed_part(path)
     pattern = None if walked or single else path.parts[len(root.parts) :]
-    asked = _Question(root, pattern, masks, mask_for_all, out, output_format, shard, walked, real(out))
+    asked = _Question(root, pattern, masks, mask_for_all, out, output_format, shard, walked, real(out), own_masks)
     named = single and out.suffix.lower() in SUFFIXES and not is_dir(out)
     plan = Plan(Pairs(root, masks.parent if mask_for_all else masks, out.parent if named else out))
     if single:
@@ -103,10 +107,24 @@ def make_plan(
 def _match_all(plan: Plan, asked: _Question, images: str) -> None:
     found = 0
     for below, here, drawn in walk(asked.root, None if asked.mask_for_all else asked.masks, asked.pattern):
-        chosen = _matching(here, below, asked.pattern) if asked.pattern else here
+        chosen = matching(here, below, asked.pattern) if asked.pattern else here
+        _leave_out_masks(chosen, here, below, asked)
         found += _match_folder(plan, below, chosen, drawn, asked)
     if not found:
         raise NothingToDo(f"{images}: no image there", mend=f"lgnet reads {' '.join(SUFFIXES)}")
+
+
+def _leave_out_masks(chosen: Names, here: Names, below: str, asked: _Question) -> None:
+    """One mask for all that lies among the photos is no photo, and neither is a folder of masks among them."""
+    if asked.mask_for_all and not asked.own_masks:
+        if real(asked.root / below) == real(asked.masks.parent) and asked.masks.name in chosen.files:
+            chosen.files.remove(asked.masks.name)
+    elif real(asked.root) != real(asked.masks):
+        here.folders[:] = [name for name in here.folders if not _is_same(asked.root / below / name, asked.masks)]
+
+
+def _is_same(folder: Path, masks: Path) -> bool:
+    return folder.name == masks.name and real(folder) == real(masks)
 
 
 def _match_one(plan: Plan, image: Path, result: Path | None, asked: _Question) -> None:
@@ -117,6 +135,7 @@ def _match_one(plan: Plan, image: Path, result: Path | None, asked: _Question) -
     if len(candidates) == 1:
         folder = result.parent if result else asked.out
         _check_target(plan, image, folder / target, asked)
+        _check_own(plan, image, asked.masks if asked.mask_for_all else asked.masks / candidates[0], asked)
         if is_dir(asked.out) and within(real(image), asked.real_out):
             plan.refuse(IN_OUT, str(image))
         plan.matched = 1
@@ -130,6 +149,8 @@ def _match_folder(plan: Plan, below: str, here: Names, drawn: Names, asked: _Que
     jobs: list[str] = []
     masks, used, targets = _by_stem(drawn), set(), []
     start = below + os.sep if below else ""
+    links = {*here.links, *drawn.links}
+    same = not asked.mask_for_all and real(asked.root / below) == real(asked.masks / below)
     for name in sorted(here.files):
         stem, suffix = split(name)
         if suffix not in READABLE:
@@ -140,6 +161,9 @@ def _match_folder(plan: Plan, below: str, here: Names, drawn: Names, asked: _Que
         if isinstance(mask, str):
             target = _renamed(name, asked.output_format) if asked.output_format else name
             targets.append((name, target))
+            if same or name in links or mask in links:
+                drawn_on = asked.masks if asked.mask_for_all else asked.masks / below / mask
+                _check_own(plan, asked.root / below / name, drawn_on, asked)
             if asked.is_mine(start + name):
                 jobs += (start + name, mask if asked.mask_for_all else start + mask, start + target)
         else:
@@ -155,6 +179,12 @@ def _match_folder(plan: Plan, below: str, here: Names, drawn: Names, asked: _Que
         _check_links(plan, folder, found, asked)
     _check_targets(plan, below, targets, asked)
     return len(used)
+
+
+def _check_own(plan: Plan, image: Path, mask: Path, asked: _Question) -> None:
+    """Whether a photo and its mask are one file."""
+    if not asked.own_masks and real(image) == real(mask):
+        plan.refuse(OWN_MASK, str(image))
 
 
 def _skip_image(plan: Plan, asked: _Question, image: Path, candidates: list[str], below: str) -> None:
@@ -250,17 +280,6 @@ def split(name: str) -> tuple[str, str]:
     """(stem, suffix in lower case, without its dot) as Path tells them, whose making takes ten times as long."""
     stem, _, suffix = name.rpartition(".")
     return (stem, suffix.lower()) if stem else (name, "")
-
-
-def _matching(here: Names, below: str, pattern: tuple[str, ...]) -> Names:
-    """What of a folder fits a glob."""
-    parts = Path(below).parts
-
-    def fits(name: str) -> bool:
-        return matches((*parts, name), pattern)
-
-    odd = [(what, name) for what, name in here.odd if name.startswith(":") or fits(name)]
-    return Names([n for n in here.files if fits(n)], here.folders, [n for n in here.links if fits(n)], odd)
 
 
 def _fixed_part(pattern: Path) -> Path:

@@ -1,11 +1,13 @@
 """A decoded photo in its own channels and depth, and the 8-bit RGB that the network sees of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from .extras import Extras
 
 Kind = Literal["grey", "grey+alpha", "rgb", "rgba", "cmyk"]
 Array = NDArray[Any]
@@ -47,9 +49,12 @@ class Picture:
     kind: Kind
     format: str  # JPEG, PNG, WEBP, TIFF or BMP
     lossless: bool  # the file kept every pixel; false for JPEG and ordinary WebP
-    exif: bytes  # TIFF-structured block without a prefix, orientation reset, no thumbnail; b"" if none
+    exif: bytes  # TIFF-structured block without a prefix, orientation reset, no pictures in it; b"" if none
     icc: bytes  # colour profile; b"" if none
     turned: int = 1  # EXIF orientation, 1 to 8, that was applied to bring the pixels upright
+    extra: bool = False  # the last channel of rgba is not alpha, but one of which TIFF does not say what it means
+    extras: Extras = field(default_factory=Extras)  # what else the file says
+    notes: tuple[str, ...] = ()  # what could not be kept of the file, for the report
 
     @property
     def height(self) -> int:
@@ -144,7 +149,8 @@ def upright(pixels: Array, orientation: int) -> Array:
         pixels = pixels[::-1]
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
+    turned = np.ascontiguousarray(pixels)
+    return turned.reshape(-1).reshape(turned.shape)  # one pixel wide, it may have strides that OpenCV refuses
 
 
 def swapped(pixels: Array, kind: Kind) -> Array:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from lgnet_cli.atomic import replacing
@@ -49,7 +50,17 @@ def save(model: LGNet, path: Path, provenance: dict[str, str], *, half: bool = F
     state = {k: v.detach().cpu().contiguous() for k, v in state.items()}
     metadata = {"format": FORMAT, "width": str(model.width), "provenance": json.dumps(provenance)}
     with replacing(path) as temporary:
-        save_file(state, temporary, metadata=metadata)
+        temporary.write_bytes(_in_order(to_bytes(state, metadata)))
+
+
+def _in_order(data: bytes) -> bytes:
+    """A safetensors file whose header is always the same for the same contents: it has metadata in any order."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    raw = json.dumps(header, separators=(",", ":")).encode()
+    raw += b" " * (-len(raw) % 8)  # numbers begin at a multiple of eight
+    return len(raw).to_bytes(8, "little") + raw + data[8 + length :]
 
 
 def load_published(directory_or_prefix: Path | str) -> LGNet:

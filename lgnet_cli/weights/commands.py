@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from lgnet_cli.errors import LgnetError, MissingBackend, ModelError, UsageError
+from lgnet_cli.errors import MissingBackend, ModelError, UsageError
 
 from . import DEFAULT_WEIGHTS
-from .header import read_header, sha256
+from .header import NotOurs, read_header, sha256
 
 
 def import_published(source: Path, out: Path, half: bool, notes: list[str]) -> None:
@@ -59,14 +59,25 @@ def show_weights(file: Path | None, as_json: bool) -> None:
 
 
 def list_weights(folder: Path) -> None:
-    """Print a line for the model that ships and for each native weights file in `folder`."""
+    """Print a line for the model that ships and for each native weights file in `folder`.
+
+    Raises UsageError: no such folder. ModelError, after the lines of all others: a file of ours is broken.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder")
+    broken: list[ModelError] = []
     for path in [DEFAULT_WEIGHTS, *sorted(folder.glob("*.safetensors"))]:
         try:
             header = read_header(path)
-        except LgnetError:  # safetensors files of others are none of our business
+        except NotOurs:  # safetensors files of others are none of our business
+            continue
+        except ModelError as error:
+            broken.append(error)
             continue
         shipped = "  (ships with lgnet, the default)" if path == DEFAULT_WEIGHTS else ""
         print(f"{path}  width {header.width}, {header.parameters / 1e6:.1f} M parameters{shipped}")
+    if broken:
+        raise ModelError("; ".join(str(error.args[0]) for error in broken), mend=broken[0].mend)
 
 
 def _parsed(notes: list[str]) -> dict[str, str]:

@@ -16,6 +16,10 @@ MAX_HEADER = 1 << 20
 """Bytes. The network has 300 entries, about 40 kB of header; more is no file of ours and is not read."""
 
 
+class NotOurs(ModelError):
+    """A file of another kind."""
+
+
 @dataclass(frozen=True)
 class Header:
     """The self-description of native weights."""
@@ -32,8 +36,12 @@ def read_header(path: Path) -> Header:
     entries, start = _read_json(path)
     metadata = entries.pop("__metadata__", {})
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise ModelError(f"{path}: a safetensors file, but not lgnet weights", mend=_HOW_TO_IMPORT)
+        raise NotOurs(f"{path}: a safetensors file, but not lgnet weights", mend=_HOW_TO_IMPORT)
     try:
+        end = max((start + e["data_offsets"][1] for e in entries.values()), default=start)
+        if path.stat().st_size != end:
+            said = f"{path}: cannot be read as safetensors: cut off or damaged; it should have {end:,} bytes"
+            raise ModelError(said, mend="copy it again")
         return Header(
             width=int(metadata["width"]),
             parameters=sum(math.prod(e["shape"]) for name, e in entries.items() if _learned(name)),
@@ -68,9 +76,9 @@ def _read_json(path: Path) -> tuple[dict[str, Any], int]:
     try:
         entries = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: not a safetensors file", mend=_HOW_TO_IMPORT) from error
+        raise NotOurs(f"{path}: not a safetensors file", mend=_HOW_TO_IMPORT) from error
     if not isinstance(entries, dict):
-        raise ModelError(f"{path}: not a safetensors file", mend=_HOW_TO_IMPORT)
+        raise NotOurs(f"{path}: not a safetensors file", mend=_HOW_TO_IMPORT)
     return entries, 8 + length
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from lgnet_cli.errors import FileError, MaskError
+from lgnet_cli.errors import FileError, MaskError, UsageError
+from lgnet_cli.imaging import labels
 from lgnet_cli.imaging.files import decode
 from lgnet_cli.imaging.masks import MaskOptions, as_bytes, dilated, read_mask
 from lgnet_cli.imaging.picture import Picture
@@ -216,3 +217,119 @@ def test_broken_mask_is_named(tmp_path: Path) -> None:
 def test_engines_get_255_for_holes() -> None:
     assert as_bytes(np.array([[True, False]])).tolist() == [[255, 0]]
     assert as_bytes(np.array([[True, False]])).dtype == np.uint8
+
+
+def labelled(kind: str, folder: Path) -> Path:
+    """A mask with marks that are no white ones: 3 where `holed` is, 1 in a corner, 0 elsewhere; or in colours."""
+    marks = np.where(holed() > 0, 3, 0).astype(np.uint8)
+    marks[17:, 26:] = 1
+    if kind == "16 bit":
+        return written(folder, marks.astype(np.uint16))
+    if kind == "palette":
+        image = Image.fromarray(marks).convert("P")
+        image.putpalette([0, 0, 0, 0, 0, 90, 0, 0, 0, 120, 0, 0])
+        image.save(folder / "mask.png")
+        return folder / "mask.png"
+    if kind in ("colour", "colour with alpha"):
+        colours = np.array([[0, 0, 0], [0, 0, 90], [0, 0, 0], [120, 0, 0]], np.uint8)[marks]
+        alpha = [np.full((20, 30), 255, np.uint8)] if "alpha" in kind else []
+        return written(folder, np.dstack([colours, *alpha]))
+    return written(folder, marks * 30 if kind == "grey" else marks)
+
+
+KINDS = ["labels", "16 bit", "palette", "colour", "colour with alpha", "grey"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_marks_of_which_none_is_a_hole_are_refused(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(MaskError, match=r"mask.png: has marks, but no hole\n.*--mask-values auto"):
+        read_mask(labelled(kind, tmp_path), photo(20, 30), MaskOptions())
+
+
+@pytest.mark.parametrize("value", [0, 100, 255])
+def test_a_mask_of_one_value_says_what_it_says(value: int, tmp_path: Path) -> None:
+    mask = written(tmp_path, np.full((20, 30), value, np.uint8))
+    assert read_mask(mask, photo(20, 30), MaskOptions()).all() == (value == 255)
+
+
+def test_white_marks_alone_are_refused_where_black_is_a_hole(tmp_path: Path) -> None:
+    mask = written(tmp_path, (holed() // 2 + 128).astype(np.uint8))
+    with pytest.raises(MaskError, match="has marks, but no hole"):
+        read_mask(mask, photo(20, 30), MaskOptions(polarity="black-hole"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_auto_takes_all_that_is_not_black(kind: str, tmp_path: Path) -> None:
+    wanted = holed() > 0
+    wanted[17:, 26:] = True
+    hole = read_mask(labelled(kind, tmp_path), photo(20, 30), MaskOptions(values="auto"))
+    np.testing.assert_array_equal(hole, wanted)
+
+
+@pytest.mark.parametrize(("kind", "values"), [
+    ("labels", "3"), ("16 bit", "3"), ("palette", "3"), ("palette", "#780000"), ("colour", "#780000"), ("grey", "90"),
+    ("labels", "2, 3"), ("colour with alpha", "#780000"),
+])  # fmt: skip
+def test_a_label_or_a_colour_is_taken_alone(kind: str, values: str, tmp_path: Path) -> None:
+    hole = read_mask(labelled(kind, tmp_path), photo(20, 30), MaskOptions(values=values))
+    np.testing.assert_array_equal(hole, holed() > 0)
+
+
+def test_colours_have_no_labels(tmp_path: Path) -> None:
+    with pytest.raises(MaskError, match="has no labels"):
+        read_mask(labelled("colour", tmp_path), photo(20, 30), MaskOptions(values="3"))
+
+
+@pytest.mark.parametrize("values", ["3", "1,2", "auto", "#00ff00", "", "1,#00ff00"])
+def test_values_that_can_be_read(values: str) -> None:
+    labels.check(values)
+
+
+@pytest.mark.parametrize("values", ["red", "-1", "#00f", "1;2", "#gg0000", "auto,1", "1,"])
+def test_values_that_cannot_be_read_are_refused(values: str) -> None:
+    with pytest.raises(UsageError, match="expected auto"):
+        labels.check(values)
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("width", [20, 30])
+def test_a_mask_drawn_on_stored_pixels_is_turned_if_it_is_said(orientation: int, width: int, tmp_path: Path) -> None:
+    drawn = holed(20, width)
+    shown = np.asarray(ImageOps.exif_transpose(with_orientation(drawn, orientation)))
+    image = photo(*shown.shape, turned=orientation)
+    mask = written(tmp_path, drawn)
+    hole = read_mask(mask, image, MaskOptions(drawn_on="stored"))
+    np.testing.assert_array_equal(hole, shown > 0)
+    assert image.notes == ()
+
+
+def with_orientation(mask: Mask, orientation: int) -> Image.Image:
+    image = Image.fromarray(mask)
+    image.getexif()[ORIENTATION] = orientation
+    return image
+
+
+@pytest.mark.parametrize(("orientation", "width", "doubtful"), [
+    (1, 30, False), (2, 30, True), (3, 30, True), (4, 30, True), (6, 20, True), (8, 20, True), (6, 30, False),
+])  # fmt: skip
+def test_a_mask_that_may_have_been_drawn_on_either_is_noted(
+    orientation: int, width: int, doubtful: bool, tmp_path: Path
+) -> None:
+    height, wide = (width, 20) if orientation >= 5 else (20, width)
+    image = photo(height, wide, turned=orientation)
+    mask = holed(height, wide)
+    np.testing.assert_array_equal(read_mask(written(tmp_path, mask), image, MaskOptions()), mask > 0)
+    assert ["--mask-drawn-on stored" in note for note in image.notes] == [True] * doubtful
+    image.notes = ()
+    read_mask(tmp_path / "mask.png", image, MaskOptions(drawn_on="shown"))
+    assert image.notes == ()
+
+
+@pytest.mark.parametrize("said", [1, 3, 6])
+@pytest.mark.parametrize("drawn_on", ["auto", "stored"])
+def test_a_mask_with_an_orientation_of_its_own_is_not_turned_again(said: int, drawn_on: Any, tmp_path: Path) -> None:
+    image = photo(30, 30, turned=said if said > 1 else 6)
+    upright = np.asarray(ImageOps.exif_transpose(with_orientation(holed(30, 30), said)))
+    mask = written(tmp_path, holed(30, 30), exif=turned_exif(said))
+    np.testing.assert_array_equal(read_mask(mask, image, MaskOptions(drawn_on=drawn_on)), upright > 0)
+    assert image.notes == ()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lgnet_cli.errors import NothingToDo, UsageError
 from lgnet_cli.imaging.folders import LINK, ODD
-from lgnet_cli.imaging.pairs import OVERWRITTEN, Plan, clashing, ignores_case, make_plan
+from lgnet_cli.imaging.pairs import OVERWRITTEN, OWN_MASK, Plan, clashing, ignores_case, make_plan
 from lgnet_cli.imaging.spool import Pair, Pairs
 
 SEVERAL = "image with several masks"
@@ -317,3 +317,42 @@ def test_nothing_is_forgotten(images: set[str], masks: set[str], fmt: str | None
     named = {str(pair.mask) for pair in plan.pairs} | {*plan.skippable.get(UNUSED, [])}
     named |= {mask for line in plan.skippable.get(SEVERAL, []) for mask in line.split(": ")[1].split(", ")}
     assert named == {str(drawn / mask) for mask in masks if not mask.endswith(".txt")}
+
+
+@pytest.mark.parametrize("masks", ["in", "link", "in/../in", "links", "back"])
+def test_a_photo_is_not_its_own_mask(masks: str, tmp_path: Path) -> None:
+    images = filled(tmp_path / "in", "a.png", "s/b.png")
+    (tmp_path / "link").symlink_to(images)
+    filled(tmp_path / "links/s")
+    (tmp_path / "links/a.png").symlink_to(images / "a.png")
+    (tmp_path / "links/s/b.png").symlink_to(images / "s/b.png")
+    there = tmp_path / masks
+    if masks == "back":  # the photos are links to the masks
+        images, there = tmp_path / "links", images
+    photos = [str(images / "a.png"), str(images / "s/b.png")]
+    assert make_plan(str(images), there, tmp_path / "out").fatal == {OWN_MASK: photos}
+    assert make_plan(str(images), there, tmp_path / "out", own_masks=True).fatal == {}
+
+
+@pytest.mark.parametrize("mask", ["a.png", "link.png"])
+def test_a_single_photo_is_not_its_own_mask(mask: str, tmp_path: Path) -> None:
+    images = filled(tmp_path / "in", "a.png")
+    (images / "link.png").symlink_to(images / "a.png")
+    plan = make_plan(str(images / "a.png"), images / mask, tmp_path / "b.png")
+    assert plan.fatal == {OWN_MASK: [str(images / "a.png")]}
+
+
+@pytest.mark.parametrize("pattern", ["", "*.png", "**/*.png"])
+def test_a_shared_mask_among_the_photos_is_no_photo(pattern: str, tmp_path: Path) -> None:
+    images = filled(tmp_path / "in", "a.png", "mask.png", "s/mask.png")
+    plan = make_plan(str(images / pattern), images / "mask.png", tmp_path / "out")
+    deeper = [] if pattern == "*.png" else ["in/s/mask.png"]  # of that name, but another file
+    assert [image for image, *_ in relative(plan, tmp_path)] == ["in/a.png", *deeper]
+    assert (plan.fatal, plan.skippable) == ({}, {})
+
+
+def test_a_folder_of_masks_among_the_photos_holds_no_photos(tmp_path: Path) -> None:
+    images = filled(tmp_path / "in", "a.png", "s/b.png", "masks/a.png", "masks/s/b.png", "s/masks/c.png")
+    plan = make_plan(str(images), images / "masks", tmp_path / "out")
+    assert [image for image, *_ in relative(plan, tmp_path)] == ["in/a.png", "in/s/b.png"]
+    assert plan.skippable == {WITHOUT: [str(images / "s/masks/c.png")]}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lgnet_cli.errors import ModelError
-from lgnet_cli.model import load, load_published
+from lgnet_cli.model import load, load_published, save
 from lgnet_cli.weights import DEFAULT_WEIGHTS
 from lgnet_cli.weights.header import MAX_HEADER, read_header, sha256
 
@@ -94,3 +94,27 @@ def test_the_model_that_ships_fits_in_the_wheel_and_says_where_it_comes_from() -
     assert header.width == 16
     assert {"data", "masks", "training", "licence"} <= header.provenance.keys()
     assert sum(file.stat().st_size for file in DEFAULT_WEIGHTS.parent.glob("lgnet-*")) < 20e6
+
+
+def test_what_is_cut_off_or_not_there_is_an_error(tmp_path: Path, lgnet: Callable[..., object]) -> None:
+    cut, other = tmp_path / "cut.safetensors", tmp_path / "other.safetensors"
+    cut.write_bytes(DEFAULT_WEIGHTS.read_bytes()[:-1000])
+    other.write_bytes((2).to_bytes(8, "little") + b"{}")  # of another project
+    shown = lgnet("weights", "show", cut)
+    assert (shown.returncode, "cut off or damaged" in shown.stderr) == (5, True)  # type: ignore[attr-defined]
+    listed = lgnet("weights", "list", tmp_path)
+    assert (listed.returncode, str(cut) in listed.stderr) == (5, True)  # type: ignore[attr-defined]
+    assert "other" not in listed.stderr  # type: ignore[attr-defined]
+    nowhere = lgnet("weights", "list", tmp_path / "nowhere")
+    assert (nowhere.returncode, "no such folder" in nowhere.stderr) == (2, True)  # type: ignore[attr-defined]
+
+
+def test_the_same_weights_have_the_same_hash(tmp_path: Path) -> None:
+    model = load(DEFAULT_WEIGHTS)
+    hashes = set()
+    for i in range(8):
+        save(model, tmp_path / f"{i}.safetensors", {"a": "1", "b": "2"}, half=True)
+        hashes.add(sha256(tmp_path / f"{i}.safetensors"))
+    assert len(hashes) == 1
+    again = load(tmp_path / "0.safetensors").state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in model.state_dict().items())
