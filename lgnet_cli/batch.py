@@ -16,6 +16,7 @@ from .atomic import remove_leftovers
 from .engines.select import ON_CPU, choose, open_engine
 from .errors import FileError, Interrupted, MissingBackend, NothingToDo, UsageError
 from .escape import printable as _printable
+from .finders.options import FindOptions
 from .imaging.formats import SUFFIXES
 from .imaging.masks import MaskOptions
 from .imaging.pairs import Plan, make_plan
@@ -30,6 +31,9 @@ from .stages import Settings
 
 OnDone = Callable[[Record | None, str], None]
 Fill = Callable[[Pairs, Report, Summary, OnDone], None]
+
+KEPT = "masks"
+"""The folder in OUT in which found masks are kept."""
 
 INTERRUPTED = "interrupted; the same command goes on where it stopped"
 
@@ -48,7 +52,7 @@ class Job:
     """What the command line asks for; see the options of `lgnet inpaint`."""
 
     images: str
-    masks: Path
+    masks: Path | None  # None where they are found, or lie in the images
     out: Path
     weights: Path | None
     engine: Path | None
@@ -77,6 +81,8 @@ class Job:
     page: bool
     json: bool
     verbose: bool
+    find: FindOptions | None = None
+    keep_masks: bool = False
 
 
 def run_job(job: Job) -> None:
@@ -92,6 +98,8 @@ def run_job(job: Job) -> None:
     if job.ray and not importlib.util.find_spec("ray"):
         raise MissingBackend("--ray: Ray is not installed here", mend="install it with: pip install 'lgnet[ray]'")
     check_writable(job.out)
+    if job.find:
+        _check_find(job)
     try:
         single = job.out.suffix.lower() in SUFFIXES and is_file(place(job.images)) and not is_dir(job.out)
         if job.ray and single:
@@ -117,6 +125,20 @@ def run_job(job: Job) -> None:
         if dead:
             console.print(f"the run before was killed ({dead}); what it left unfinished is gone", markup=False)
         _fill(plan, job, job.format, job.out, console)
+
+
+def _check_find(job: Job) -> None:
+    """Raise UsageError or MissingBackend for finders that cannot run, before anything is listed."""
+    from .finders.find import check
+
+    assert job.find
+    if job.ray:
+        raise UsageError("--find runs on this machine, not on --ray", mend="first: lgnet masks find IMAGES -o MASKS")
+    if job.page and not job.keep_masks:
+        raise UsageError("--report shows the masks, which --find does not keep", mend="add --keep-masks")
+    if job.keep_masks and (is_remote(job.out) or is_dir(place(job.images) / KEPT)):
+        raise UsageError(f"--keep-masks needs an OUT on this machine, and IMAGES without a folder {KEPT}/ of their own")
+    check(job.find)
 
 
 def _check(plan: Plan, job: Job, single: bool, console: Console) -> None:
@@ -148,7 +170,8 @@ def _check(plan: Plan, job: Job, single: bool, console: Console) -> None:
 def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, console: Console) -> None:
     masks = MaskOptions(job.polarity, job.threshold, job.mask_source, job.dilate, job.resize_masks)  # type: ignore[arg-type]
     settings = Settings(
-        masks, job.mode, job.margin, job.merge, output_format, job.quality, job.batch, job.overwrite, job.max_pixels  # type: ignore[arg-type]
+        masks, job.mode, job.margin, job.merge, output_format, job.quality, job.batch, job.overwrite, job.max_pixels,  # type: ignore[arg-type]
+        find=_surveyed(plan, job), keep=(folder, folder / KEPT) if job.keep_masks and folder else None,
     )  # fmt: skip
     fill = _on_ray(job, settings, folder, console) if job.ray else _here(job, settings, len(plan.pairs), console)
     report, summary = Report(folder, job.shard), Summary()
@@ -168,6 +191,15 @@ def _fill(plan: Plan, job: Job, output_format: str | None, folder: Path | None, 
     if summary.failed:
         where = f"; see {report.path}" if folder else ""
         raise FileError(f"{summary.failed} of {len(plan.pairs)} images failed{where}")
+
+
+def _surveyed(plan: Plan, job: Job) -> FindOptions | None:
+    """What to find, with what `constant` has to know of all photos before the first."""
+    if job.find is None:
+        return None
+    from .finding import surveyed
+
+    return surveyed(plan.pairs, job.find, job.max_pixels)
 
 
 def _here(job: Job, settings: Settings, total: int, console: Console) -> Fill:

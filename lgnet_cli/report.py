@@ -47,6 +47,7 @@ class Record:
     bytes: int = 0  # of the output file
     key: str = ""  # of all that the output depends on: see `key_of`
     error: str = ""
+    found: str = ""  # by finders: the first regions and why each was taken
 
 
 class Report:
