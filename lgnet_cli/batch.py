@@ -17,6 +17,7 @@ from .checks import check, check_results
 from .engines.select import ON_CPU, choose, open_engine
 from .errors import DeviceLost, FileError, Interrupted, MissingBackend, UsageError
 from .escape import printable as _printable
+from .finders.options import FindOptions
 from .imaging import labels
 from .imaging.formats import SUFFIXES
 from .imaging.masks import MaskOptions
@@ -25,7 +26,7 @@ from .imaging.spool import Pairs
 from .interruption import interrupt_on_signals
 from .lock import locked
 from .pipeline import SWITCH_SECONDS, Summary, run
-from .places import check_writable, is_dir, is_file, make_folder, place
+from .places import check_writable, is_dir, is_file, is_remote, make_folder, place
 from .processes import CAN_SHARE, Processes, processes
 from .report import Record, Report, results_in
 from .results import Results
@@ -33,6 +34,9 @@ from .stages import Settings
 
 OnDone = Callable[[Record | None, str], None]
 Fill = Callable[[Pairs, Report, Summary, OnDone], None]
+
+KEPT = "masks"
+"""The folder in OUT in which found masks are kept."""
 
 INTERRUPTED = "interrupted; the same command goes on where it stopped"
 
@@ -48,7 +52,7 @@ class Job:
     """What the command line asks for; see the options of `lgnet inpaint`."""
 
     images: str
-    masks: Path
+    masks: Path | None  # None where they are found, or lie in the images
     out: Path
     weights: Path | None
     engine: Path | None
@@ -82,6 +86,8 @@ class Job:
     verbose: bool
     mask_values: str = ""
     mask_drawn_on: str = "auto"
+    find: FindOptions | None = None
+    keep_masks: bool = False
 
 
 def run_job(job: Job) -> None:
@@ -100,6 +106,8 @@ def run_job(job: Job) -> None:
     if job.mask_values and job.mask_source == "alpha":
         raise UsageError("--mask-values and --mask-from alpha exclude each other", mend="leave one of them out")
     check_writable(job.out)
+    if job.find:
+        _check_find(job)
     try:
         single = job.out.suffix.lower() in SUFFIXES and is_file(place(job.images)) and not is_dir(job.out)
         if job.ray and single:
@@ -135,6 +143,20 @@ def run_job(job: Job) -> None:
         _fill(plan, job, job.format, job.out, results, console)
 
 
+def _check_find(job: Job) -> None:
+    """Raise UsageError or MissingBackend for finders that cannot run, before anything is listed."""
+    from .finders.find import check
+
+    assert job.find
+    if job.ray:
+        raise UsageError("--find runs on this machine, not on --ray", mend="first: lgnet masks find IMAGES -o MASKS")
+    if job.page and not job.keep_masks:
+        raise UsageError("--report shows the masks, which --find does not keep", mend="add --keep-masks")
+    if job.keep_masks and (is_remote(job.out) or is_dir(place(job.images) / KEPT)):
+        raise UsageError(f"--keep-masks needs an OUT on this machine, and IMAGES without a folder {KEPT}/ of their own")
+    check(job.find)
+
+
 def _fill(
     plan: Plan, job: Job, output_format: str | None, folder: Path | None, results: Results | None, console: Console
 ) -> None:
@@ -144,6 +166,7 @@ def _fill(
     settings = Settings(
         masks, job.mode, job.margin, job.merge, job.refine, output_format, job.quality, job.batch, job.overwrite,  # type: ignore[arg-type]
         job.max_pixels,
+        find=_surveyed(plan, job), keep=(folder, folder / KEPT) if job.keep_masks and folder else None,
     )  # fmt: skip
     fill = _on_ray(job, settings, folder, console) if job.ray else _here(job, settings, len(plan.pairs), console)
     report, summary = Report(folder, job.shard, results), Summary()
@@ -167,6 +190,15 @@ def _fill(
     if summary.failed:
         where = f"; see {report.path}" if folder else ""
         raise FileError(f"{summary.failed} of {len(plan.pairs)} images failed{where}")
+
+
+def _surveyed(plan: Plan, job: Job) -> FindOptions | None:
+    """What to find, with what `constant` has to know of all photos before the first."""
+    if job.find is None:
+        return None
+    from .finding import surveyed
+
+    return surveyed(plan.pairs, job.find, job.max_pixels)
 
 
 def _here(job: Job, settings: Settings, total: int, console: Console) -> Fill:

@@ -12,6 +12,7 @@ import typer
 from . import __version__
 from .commands import bench, training, weights
 from .commands import engine as engines
+from .commands import masks as masks_
 from .commands.shared import DrawnOn, MaskSource, Polarity, Verbose
 from .errors import Interrupted, LgnetError, UsageError
 from .telemetry import switch_off
@@ -42,7 +43,7 @@ app = typer.Typer(
 app.command(
     "train", epilog="Example:  lgnet train --images photos/ -o runs/a     go on:  lgnet train --resume -o runs/a"
 )(training.train)
-app.command("masks", epilog="Example:  lgnet masks -n 600 --size 512 -o masks/")(training.masks)
+app.add_typer(masks_.app, name="masks")
 app.add_typer(weights.app, name="weights")
 app.add_typer(bench.app, name="bench")
 app.command("build-engine", epilog="Example:  lgnet build-engine places2.safetensors --fp16 -o places2.plan")(
@@ -122,9 +123,17 @@ def inpaint(
         str, typer.Argument(metavar="IMAGES", help="A folder (walked), a file, or a quoted glob; s3:// and such too.")
     ],
     masks: Annotated[
-        str, typer.Argument(metavar="MASKS", help="A folder matched by path and stem, or one mask for every image.")
-    ],
-    out: Annotated[str, typer.Option("-o", "--out", help="Folder for the results, laid out as IMAGES.")],
+        str | None,
+        typer.Argument(metavar="[MASKS]", help="A folder matched by path and stem, or one mask for all."),
+    ] = None,
+    out: Annotated[str, typer.Option("-o", "--out", help="Folder for the results, laid out as IMAGES.")] = ...,  # type: ignore[assignment]
+    find: masks_.Find = None,
+    within: masks_.Within = None,
+    text_matching: masks_.TextMatching = None,
+    sensitivity: masks_.Sensitivity = 1.0,
+    command_timeout: masks_.CommandTimeout = 60,
+    max_found: masks_.MaxFound = "30%",
+    keep_masks: Annotated[bool, typer.Option("--keep-masks", help="Keep what --find finds in OUT/masks.")] = False,
     weights: Annotated[Path | None, typer.Option(help="Native weights; the model that ships if left out.")] = None,
     engine: Annotated[Path | None, typer.Option(help="A .plan or .onnx of `lgnet build-engine`, not weights.")] = None,
     trust_engine: Annotated[
@@ -146,7 +155,9 @@ def inpaint(
     mask_polarity: Annotated[Polarity, typer.Option(help="Which pixels of a mask are filled.")] = Polarity.white_hole,
     mask_threshold: Annotated[int, typer.Option(min=1, max=255, help="From this value on, white.")] = 128,
     mask_from: Annotated[MaskSource, typer.Option(help="alpha: transparent = hole.")] = MaskSource.luminance,
-    dilate: Annotated[int, typer.Option(min=0, max=512, help="Grow every hole by this many pixels.")] = 0,
+    dilate: Annotated[
+        int | None, typer.Option(min=0, max=512, help="Grow every hole by this many pixels; 0, or 2 with --find.")
+    ] = None,
     resize_masks: Annotated[bool, typer.Option("--resize-masks", help="Stretch masks of another size.")] = False,
     mask_values: Annotated[
         str, typer.Option(metavar="auto|1,3|#RRGGBB", help="Holes are all that is not black, labels, or colours.")
@@ -195,13 +206,19 @@ def inpaint(
     from .places import place
 
     use_device(device)
+    if find and masks:
+        raise UsageError("MASKS and --find exclude each other", mend="leave one of them out")
+    if not find and not masks and mask_from is not MaskSource.alpha:
+        raise UsageError("no MASKS", mend="give a folder or a file, or --find text, or --mask-from alpha")
     run_job(
         Job(
-            images, place(masks), place(out), weights, engine, trust_engine, backend, threads, processes, batch,
-            mask_polarity.value, mask_threshold, mask_from.value, dilate, resize_masks, hd.value, crop_margin,
+            images, place(masks) if masks else None, place(out), weights,
+            engine, trust_engine, backend, threads, processes, batch,
+            mask_polarity.value, mask_threshold, mask_from.value, dilate or 0, resize_masks, hd.value, crop_margin,
             merge_crops, refine.value, seed, candidates, FORMATS[format] if format else None, quality, max_pixels,
             _parsed(shard), ray, ray_cpus,
             allow_missing, overwrite, dry_run, report, json, verbose, mask_values, mask_drawn_on.value,
+            masks_.options(find, within, text_matching, sensitivity, command_timeout, max_found, dilate), keep_masks,
         )
     )  # fmt: skip
 

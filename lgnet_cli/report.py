@@ -50,6 +50,7 @@ class Record:
     sha256: str = ""  # of the output file
     changed: int = 0  # when that was written (its ctime), in nanoseconds since 1970; 0 in an object store
     notes: list[str] = field(default_factory=list)  # what of the image's file could not be kept
+    found: str = ""  # by finders: the first regions and why each was taken
 
 
 class Report:

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,11 +14,12 @@ import numpy as np
 from .atomic import write_bytes
 from .engines.protocol import EngineInfo
 from .errors import EngineError, FileError, LgnetError
+from .finders.options import FindOptions
 from .imaging.crops import MARGIN, Crop, HdMode, cut, plan
 from .imaging.extras import lost
 from .imaging.files import decode, encode
 from .imaging.header import MAX_PIXELS
-from .imaging.masks import Hole, MaskOptions, read_mask
+from .imaging.masks import Hole, MaskOptions, as_bytes, read_mask
 from .imaging.picture import Bytes8, Picture
 from .imaging.reading import file_limit, read_whole
 from .imaging.spool import Pair
@@ -28,7 +30,7 @@ from .report import Record, Report, key_and_size
 
 @dataclass(frozen=True)
 class Settings:
-    """How to fill. Everything here shows in the output, but for the last three."""
+    """How to fill. Everything here shows in the output, but for batch, overwrite and max_pixels."""
 
     masks: MaskOptions = field(default_factory=MaskOptions)
     mode: HdMode = "crop"
@@ -40,10 +42,13 @@ class Settings:
     batch: int = 1  # crops a call of the engine, across images; 0 for as many as it is best given
     overwrite: bool = False  # do again what the report says is done
     max_pixels: int = MAX_PIXELS  # of one image or mask; one that claims more fails before they are allocated
+    find: FindOptions | None = None  # make the masks; None reads them from files
+    keep: tuple[Path, Path] | None = None  # (OUT, the folder in it that found masks are written to)
 
     def fixed_part(self, weights: str) -> str:
         """What all outputs of a batch depend on: the weights, by their hash, and the settings that show."""
-        return " ".join(map(str, (weights, replace(self, batch=0, overwrite=False, max_pixels=0))))
+        kept = bool(self.keep)  # a folder of another name makes no other picture
+        return " ".join(map(str, (weights, kept, replace(self, batch=0, overwrite=False, max_pixels=0, keep=None))))
 
 
 @dataclass
@@ -161,7 +166,7 @@ def _guarded(stage: Callable[..., None], work: Work, *rest: object) -> None:
 def _read(work: Work, settings: Settings, engine: EngineInfo, room: Room) -> None:
     data = read_whole(work.pair.image, file_limit(settings.max_pixels))
     picture = decode(data, work.pair.image, settings.max_pixels)
-    hole = read_mask(work.pair.mask, picture, settings.masks, settings.max_pixels, data)
+    hole = _hole(work, picture, settings, data)
     work.record.width, work.record.height = picture.width, picture.height
     holes = np.count_nonzero(hole)
     work.record.hole_share = round(holes / hole.size, 6)
@@ -179,6 +184,35 @@ def _read(work: Work, settings: Settings, engine: EngineInfo, room: Room) -> Non
     border = settings.refine != "none"
     work.inputs = [cut(picture, hole, crop, room(crop), border=border) for crop in work.crops]
     work.filled = [None] * len(work.crops)
+
+
+def _hole(work: Work, picture: Picture, settings: Settings, data: bytes) -> Hole:
+    """Found, and kept where that is asked for, or read from the mask's file."""
+    if settings.find is None:
+        return read_mask(work.pair.mask, picture, settings.masks, settings.max_pixels, data)
+    from .finders.find import find
+    from .finders.protocol import summed_up
+
+    finding = find(work.pair.image, picture, settings.find)
+    work.record.found = summed_up(finding.regions)
+    if settings.keep:
+        work.record.mask = str(kept_mask(work.pair.output, *settings.keep))
+        write_mask(Path(work.record.mask), finding.hole)
+    return finding.hole
+
+
+def kept_mask(output: Path, out: Path, folder: Path) -> Path:
+    """Where the found mask of a result is kept: by its path below OUT, as a PNG."""
+    return folder / output.relative_to(out).with_suffix(".png")
+
+
+def write_mask(path: Path, hole: Hole) -> None:
+    """Write (H, W) bool as a PNG, white = hole. Raises FileError."""
+    data = encode(Picture(as_bytes(hole)[:, :, None], "grey", "PNG", True, b"", b""), "PNG", 95)
+    try:
+        write_bytes(path, data, parents=True)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _paste(work: Work, settings: Settings) -> None:

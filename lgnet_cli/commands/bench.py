@@ -77,5 +77,23 @@ def pipeline(
     main(images, rounds, batch, json)
 
 
+@app.command(epilog="Example:  lgnet bench find --images photos/ --finder text,dust")
+def find(
+    images: Annotated[Path, typer.Option(help="Folder of photos, walked recursively.")],
+    finder: Annotated[str, typer.Option(help="all, or of text, constant, dust and scratches, with commas.")] = "all",
+    limit: Annotated[int | None, typer.Option(min=1, help="The first so many photos.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is planted.")] = 0,
+    dilate: Annotated[int, typer.Option(min=0, max=64, help="Grow what was found by this many pixels.")] = 2,
+    sensitivity: Annotated[float, typer.Option(min=0.1, max=10, help="As `lgnet masks find` takes it.")] = 1.0,
+    fill: Annotated[bool, typer.Option("--fill", help="Fill the photos too, by found and by true masks.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Plant faults of known place into photos, find them, and count pixels."""
+    from lgnet_cli.benchmarks.find import run_find
+
+    run_find(images, finder, limit, seed, dilate, sensitivity, fill, json)
+
+
 def _command() -> list[str]:
     return ["lgnet", *sys.argv[1:]]

@@ -1,4 +1,4 @@
-"""`lgnet train` and `lgnet masks`."""
+"""`lgnet train`."""
 
 from enum import Enum
 from pathlib import Path
@@ -65,22 +65,3 @@ def train(
         out, preset.value, config, options, set_ or [], resume=resume, init=init, device=device.value, workers=workers,
         weights_dir=weights_dir, published=published, quiet=quiet,
     )  # fmt: skip
-
-
-def masks(
-    out: Annotated[Path, typer.Option("-o", "--out", help="The folder to write 00000.png and on to.")],
-    count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many.")] = 12000,
-    size: Annotated[int, typer.Option(min=32, max=8192, help="Side in pixels.")] = 512,
-    buckets: Annotated[
-        str, typer.Option(help="Percent of holes: paper (1-10,10-20 ... 50-60), or a list such as 5-15,15-30.")
-    ] = "paper",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same masks.")] = 0,
-    verbose: Verbose = False,
-) -> None:
-    """Make up masks, white = hole, laid out as NVIDIA's test set.
-
-    Bucket after bucket, in file order; the first half of each does not touch the border.
-    """
-    from lgnet_cli.training.masks import write_masks
-
-    write_masks(out, count, size, buckets, seed)

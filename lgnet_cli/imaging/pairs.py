@@ -51,6 +51,7 @@ class _Question:
     pattern: tuple[str, ...] | None  # of a glob, below root
     masks: Path  # a folder, or one file for every image
     mask_for_all: bool
+    own: bool  # every image is its own mask, and `masks` is where the images are
     out: Path
     output_format: str | None
     shard: tuple[int, int] | None
@@ -64,7 +65,7 @@ class _Question:
 
 
 def make_plan(
-    images: str, masks: Path, out: Path, output_format: str | None = None, shard: tuple[int, int] | None = None,
+    images: str, masks: Path | None, out: Path, output_format: str | None = None, shard: tuple[int, int] | None = None,
     own_masks: bool = False,
 ) -> Plan:  # fmt: skip
     """Match images with masks.
@@ -73,7 +74,8 @@ def make_plan(
 
     Args:
         images: a folder (walked recursively), a file, or a glob pattern (`**` is any depth), as it was typed.
-        masks: a folder, matched by relative path and stem whatever the suffix, or one file for every image.
+        masks: a folder, matched by relative path and stem whatever the suffix, or one file for every image;
+            None where masks are found or lie in the images: then each image stands as its own mask.
         out: the folder that mirrors IMAGES; or, where IMAGES is one file and `out` has an image suffix, the result.
         output_format: JPEG, PNG, WEBP, TIFF or BMP; None keeps each input's name and format.
         shard: (i, n), 1 <= i <= n: keep the pairs whose image's path below IMAGES falls to the i-th of n machines.
@@ -86,14 +88,18 @@ def make_plan(
     """
     forget()
     path = place(images)
-    single, walked, mask_for_all = is_file(path), is_dir(path), is_file(masks)
+    single, walked, mask_for_all = is_file(path), is_dir(path), masks is not None and is_file(masks)
     if not (walked or single or glob.has_magic(images)):
         raise UsageError(f"{images}: {'not an ordinary file' if exists(path) else 'no such file or folder'}")
-    if not (mask_for_all or is_dir(masks)):
+    if masks is not None and not (mask_for_all or is_dir(masks)):
         raise UsageError(f"{masks}: no such mask file or folder")
     root = path if walked else path.parent if single else _fixed_part(path)
     pattern = None if walked or single else path.parts[len(root.parts) :]
-    asked = _Question(root, pattern, masks, mask_for_all, out, output_format, shard, walked, real(out), own_masks)
+    own, masks = masks is None, masks if masks is not None else root
+    own_masks = own_masks or own
+    asked = _Question(
+        root, pattern, masks, mask_for_all, own, out, output_format, shard, walked, real(out), own_masks
+    )  # fmt: skip
     named = single and out.suffix.lower() in SUFFIXES and not is_dir(out)
     plan = Plan(Pairs(root, masks.parent if mask_for_all else masks, out.parent if named else out))
     if single:
@@ -106,7 +112,7 @@ def make_plan(
 
 def _match_all(plan: Plan, asked: _Question, images: str) -> None:
     found = 0
-    for below, here, drawn in walk(asked.root, None if asked.mask_for_all else asked.masks, asked.pattern):
+    for below, here, drawn in walk(asked.root, None if asked.mask_for_all or asked.own else asked.masks, asked.pattern):
         chosen = matching(here, below, asked.pattern) if asked.pattern else here
         _leave_out_masks(chosen, here, below, asked)
         found += _match_folder(plan, below, chosen, drawn, asked)
@@ -129,8 +135,9 @@ def _is_same(folder: Path, masks: Path) -> bool:
 
 def _match_one(plan: Plan, image: Path, result: Path | None, asked: _Question) -> None:
     """Whoever names a file means it, whatever its suffix; what is inside decides."""
-    drawn = Names() if asked.mask_for_all else next(walk(asked.masks, None, None))[1]
-    candidates = [asked.masks.name] if asked.mask_for_all else _listed(_by_stem(drawn).get(image.stem, []))
+    drawn = Names() if asked.mask_for_all or asked.own else next(walk(asked.masks, None, None))[1]
+    own = image.name if asked.own else asked.masks.name
+    candidates = [own] if asked.mask_for_all or asked.own else _listed(_by_stem(drawn).get(image.stem, []))
     target = result.name if result else _renamed(image.name, asked.output_format)
     if len(candidates) == 1:
         folder = result.parent if result else asked.out
@@ -157,7 +164,7 @@ def _match_folder(plan: Plan, below: str, here: Names, drawn: Names, asked: _Que
             plan.skip("not an image lgnet reads (by its suffix)", str(asked.root / below / name))
             continue
         used.add(stem)
-        mask = asked.masks.name if asked.mask_for_all else masks.get(stem)
+        mask = name if asked.own else asked.masks.name if asked.mask_for_all else masks.get(stem)
         if isinstance(mask, str):
             target = _renamed(name, asked.output_format) if asked.output_format else name
             targets.append((name, target))
@@ -229,7 +236,7 @@ def _check_targets(plan: Plan, below: str, targets: list[tuple[str, str]], asked
 def _check_target(plan: Plan, image: Path, output: Path, asked: _Question) -> None:
     target, masks = real(output.parent) / output.name, real(asked.masks)
     inside = within(target, real(asked.root)) and (asked.walked or asked.pattern is not None)
-    if target in (real(image), masks) or ((inside or within(target, masks)) and exists(output)):
+    if target in (real(image), masks) or ((inside or (within(target, masks) and not asked.own)) and exists(output)):
         plan.refuse(OVERWRITTEN, str(output))
 
 
@@ -256,7 +263,10 @@ def ignores_case(folder: Path) -> bool:
 
 
 def _check_folders(plan: Plan, asked: _Question) -> None:
-    folders = {"IMAGES": asked.root if asked.walked else None, "MASKS": None if asked.mask_for_all else asked.masks}
+    folders = {
+        "IMAGES": asked.root if asked.walked else None,
+        "MASKS": None if asked.mask_for_all or asked.own else asked.masks,
+    }
     for name, folder in folders.items():
         if folder is not None and within(asked.real_out, real(folder)):
             plan.refuse(f"OUT is {name} or lies inside it: results would become inputs", str(asked.out))

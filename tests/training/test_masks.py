@@ -1,4 +1,4 @@
-"""`lgnet masks`."""
+"""`lgnet masks make`."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from lgnet_cli.training.masks import parsed_buckets, write_masks
 
 
 def test_the_layout_is_nvidias(tmp_path: Path, lgnet) -> None:
-    done = lgnet("masks", "-n", 24, "--size", 128, "-o", tmp_path / "m", "--seed", 3)
+    done = lgnet("masks", "make", "-n", 24, "--size", 128, "-o", tmp_path / "m", "--seed", 3)
     assert done.returncode == 0, done.stderr
     files = sorted((tmp_path / "m").iterdir())
     assert [f.name for f in files] == [f"{i:05}.png" for i in range(24)]
