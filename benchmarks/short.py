@@ -15,7 +15,7 @@ FOLDER = "short"
 
 AGAINST = ("telea", "ns")
 
-PHOTOS = 4
+PHOTOS = 2
 """The first so many are filled, each under six masks: what users get takes about a second a mask."""
 
 
