@@ -55,7 +55,7 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "threads": {"stages", "report", "engines.protocol"},
     "processes": {"child", "stages", "report", "imaging.picture", "engines.protocol"},
     "child": {"stages", "report", "imaging", "engines.protocol"},
-    "session": {"imaging", "engines.select"},
+    "session": {"imaging", "engines.protocol", "engines.select"},
     "report": {"imaging", "mirror", "results", "journal"},
     "results": {"journal"},
     "journal": set(),
