@@ -22,7 +22,8 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "lgnet_cli": {"session"},
     "interruption": set(),
     "lock": set(),
-    "checks": {"imaging.pairs", "results"},
+    "__main__": {"main"},
+    "checks": {"imaging.formats", "imaging.pairs", "results"},
     "batch": {
         "checks",
         "pipeline",
