@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .atomic import remove_leftovers
-from .checks import check, check_results
+from .checks import check, check_named_result, check_results
 from .engines.select import ON_CPU, choose, open_engine
 from .errors import DeviceLost, FileError, Interrupted, MissingBackend, UsageError
 from .escape import printable as _printable
@@ -109,6 +109,8 @@ def run_job(job: Job) -> None:
     if job.find:
         _check_find(job)
     try:
+        if is_file(place(job.images)):
+            check_named_result(job.out, job.format)
         single = job.out.suffix.lower() in SUFFIXES and is_file(place(job.images)) and not is_dir(job.out)
         if job.ray and single:
             raise UsageError("--ray fills folders", mend="leave it out for one file")

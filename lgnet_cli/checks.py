@@ -7,6 +7,7 @@ from rich.console import Console
 
 from .errors import NothingToDo, UsageError
 from .escape import printable as _printable
+from .imaging.formats import NOT_WRITTEN, SUFFIXES
 from .imaging.pairs import Plan
 from .places import exists, is_dir, is_listed
 from .results import Results
@@ -31,6 +32,18 @@ class Asked(Protocol):
     def allow_missing(self) -> bool: ...
     @property
     def overwrite(self) -> bool: ...
+
+
+def check_named_result(out: Path, output_format: str | None) -> None:
+    """Of a single photo: that `out`, if it names a file, can be that file. Raises UsageError."""
+    suffix = out.suffix.lower()
+    if is_dir(out):
+        return
+    if suffix in NOT_WRITTEN:
+        raise UsageError(f"-o {out}: lgnet writes no {suffix} files", mend=f"it writes {' '.join(SUFFIXES)}")
+    if output_format and SUFFIXES.get(suffix, output_format) != output_format:
+        said = f"-o {out} is {SUFFIXES[suffix]}, and --format asks for {output_format}"
+        raise UsageError(said, mend="leave --format out, or name the file accordingly")
 
 
 def check(plan: Plan, job: Asked, single: bool, console: Console) -> None:

@@ -79,11 +79,19 @@ def main() -> None:
     """The `lgnet` command."""
     switch_off()
     try:
+        _check_none_is_empty(sys.argv[1:])
         app()
     except Exception as error:
         if "--verbose" in sys.argv:
             traceback.print_exc()
         sys.exit(_told(error))
+
+
+def _check_none_is_empty(arguments: list[str]) -> None:
+    """An empty argument is a script's variable that has no value; as a path it would mean the current folder."""
+    for number, argument in enumerate(arguments, 1):
+        if not argument.strip() or (argument.startswith("--") and argument.endswith("=")):
+            raise UsageError(f"argument {number} is empty: {argument!r}", mend="for the current folder, type a dot")
 
 
 def _told(error: Exception) -> int:

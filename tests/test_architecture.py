@@ -33,7 +33,8 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "lgnet_cli": {"session"},
     "interruption": set(),
     "lock": set(),
-    "checks": {"imaging.pairs", "results"},
+    "__main__": {"main"},
+    "checks": {"imaging.formats", "imaging.pairs", "results"},
     "finders": {"imaging"},
     "finding": {"finders", "imaging", "interruption", "lock", "report", "stages"},
     "batch": {
@@ -71,7 +72,7 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
     "threads": {"stages", "report", "engines.protocol"},
     "processes": {"child", "stages", "report", "imaging.picture", "engines.protocol"},
     "child": {"stages", "report", "imaging", "engines.protocol"},
-    "session": {"imaging", "refine", "engines.select"},
+    "session": {"imaging", "refine", "engines.protocol", "engines.select"},
     "report": {"imaging", "mirror", "results", "journal"},
     "results": {"journal"},
     "journal": set(),

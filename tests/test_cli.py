@@ -387,3 +387,34 @@ def test_label_maps_and_masks_of_stored_pixels_reach_the_command(
     assert not changed[~hole[::-1, ::-1]].any()
     assert changed[hole[::-1, ::-1]].mean() > 0.9
     assert lgnet("inpaint", images, masks, "-o", tmp_path / "out", "--mask-values", "red").returncode == 2
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["images/000.png", "masks/000.png", "-o", "s.gif"], "writes no .gif files"),
+    (["images/000.png", "masks/000.png", "-o", "s.JXL"], "writes no .jxl files"),
+    (["images/000.png", "masks/000.png", "-o", "s.jpg", "--format", "png"], "--format asks for PNG"),
+    (["", "masks", "-o", "out"], "argument 2 is empty"), (["images", " ", "-o", "out"], "argument 3 is empty"),
+    (["images", "masks", "-o", ""], "argument 5 is empty"), (["images", "masks", "--out="], "argument 4 is empty"),
+])  # fmt: skip
+def test_what_an_argument_cannot_mean_is_refused(
+    arguments: list[str], said: str, folders: Folders, tmp_path: Path, lgnet: Command
+) -> None:
+    folders(1)
+    before = sorted(tmp_path.rglob("*"))
+    done = lgnet("inpaint", *arguments, cwd=tmp_path)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_format_and_a_name_that_agree_are_taken(folders: Folders, tmp_path: Path, lgnet: Command) -> None:
+    images, masks = folders(1)
+    arguments = ("inpaint", images / "000.png", masks / "000.png", "-o")
+    assert lgnet(*arguments, tmp_path / "a.tif", "--format", "tiff").returncode == 0
+    (tmp_path / "s.gif").mkdir()  # a folder all the same
+    assert lgnet(*arguments, tmp_path / "s.gif").returncode == 0
+    assert (tmp_path / "s.gif" / "000.png").exists()
+
+
+def test_it_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "lgnet_cli", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.count(".")) == (0, 2)

@@ -1,9 +1,13 @@
 """The Python interface on arrays."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 import lgnet_cli
 from lgnet_cli.errors import UsageError
@@ -97,3 +101,60 @@ def test_too_large_for_original_is_refused(session: lgnet_cli.Session) -> None:
 def test_unknown_attributes_are_unknown() -> None:
     with pytest.raises(AttributeError, match="no attribute 'outpaint'"):
         lgnet_cli.outpaint  # noqa: B018
+
+
+def test_the_program_around_a_session_stays_as_it_is() -> None:
+    code = """
+import warnings
+import cv2
+import numpy as np
+from PIL import Image
+
+def state():
+    cv2s = cv2.utils.logging.getLogLevel(), cv2.getNumThreads()
+    return Image.MAX_IMAGE_PIXELS, list(warnings.filters), cv2s, np.geterr()
+
+before = state()
+import lgnet_cli
+with lgnet_cli.Session() as session:
+    session.inpaint(np.zeros((40, 40, 3), np.uint8), np.eye(40, dtype=bool))
+assert state() == before, (before, state())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("options", [
+    {"hd": "foo"}, {"hd": None}, {"hd": ["crop"]}, {"crop_margin": -1}, {"crop_margin": None}, {"crop_margin": 1.5},
+    {"crop_margin": 10**9}, {"crop_margin": True}, {"merge_crops": "no"}, {"merge_crops": None},
+])  # fmt: skip
+def test_options_of_other_values_are_refused(session: lgnet_cli.Session, options: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        session.inpaint(np.zeros((9, 9, 3), np.uint8), np.eye(9, dtype=bool), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("image", [
+    None, "photo.jpg", [[1, 2], [3, 4]], 7, Image.new("P", (9, 9)), Image.new("CMYK", (9, 9)),
+    np.zeros((0, 9, 3), np.uint8), torch.zeros((9, 9, 3)),
+])  # fmt: skip
+def test_what_is_no_picture_is_refused(session: lgnet_cli.Session, image: object) -> None:
+    with pytest.raises(UsageError, match="image is"):
+        session.inpaint(image, np.eye(9, dtype=bool))
+    with pytest.raises(UsageError, match=r"image|mask"):
+        session.inpaint(np.zeros((9, 9, 3), np.uint8), image)
+
+
+def test_pillows_pictures_and_tensors_are_taken(session: lgnet_cli.Session, photo: Photo) -> None:
+    image, mask = photo(), hole(256, 256)
+    expected = session.inpaint(image, mask)
+    np.testing.assert_array_equal(session.inpaint(Image.fromarray(image), Image.fromarray(mask)), expected)
+    np.testing.assert_array_equal(session.inpaint(torch.from_numpy(image), torch.from_numpy(mask)), expected)
+    np.testing.assert_array_equal(session.inpaint(image, Image.fromarray(mask.astype(np.uint8) * 255)), expected)
+
+
+def test_a_closed_session_says_so() -> None:
+    with lgnet_cli.Session() as opened:
+        pass
+    opened.close()
+    with pytest.raises(UsageError, match="closed"):
+        opened.inpaint(np.zeros((9, 9, 3), np.uint8), np.eye(9, dtype=bool))

@@ -1,5 +1,6 @@
 """Where training files lie: folders, lists, and tar shards for sets that outgrow a file system."""
 
+import codecs
 import re
 import tarfile
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ class Source:
         if 0 <= len(data) < self.length:
             raise FileError(f"{self.name}: the shard ends before it")
         return data
+
+
+MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+"""Byte-order marks, with which editors begin text."""
 
 
 def find(where: str) -> list[Source]:
@@ -78,8 +83,30 @@ def expanded(pattern: str) -> list[str]:
 def _in_list(file: Path) -> list[Source]:
     if not file.is_file():
         raise NothingToDo(f"{file}: no such list")
-    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
-    return [Source(str(file.parent / line)) for line in lines if line and not line.startswith("#")]
+    lines = [line.strip() for line in _text_of(file).split("\n")]
+    return [Source(_named(file.parent, line)) for line in lines if line and not line.startswith("#")]
+
+
+def _text_of(file: Path) -> str:
+    """A list's text, in UTF-8 or UTF-16, with or without a byte-order mark; other bytes stay as in names of files."""
+    data = file.read_bytes()
+    for mark, encoding in MARKS.items():
+        if data.startswith(mark):
+            return data.decode(encoding, errors="replace").removeprefix("\ufeff")
+    if data[1:2] == b"\0" or data[:1] == b"\0":  # no path has a zero byte
+        return data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be", errors="replace")
+    return data.decode("utf-8", errors="surrogateescape")
+
+
+def _named(folder: Path, line: str) -> str:
+    """The path of a list's line; one that is no UTF-8, and no file's name as it is, is read as Latin-1."""
+    path = folder / line
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        if not path.exists():
+            path = folder / line.encode(errors="surrogateescape").decode("latin-1")
+    return str(path)
 
 
 def _in_shard(shard: str) -> list[Source]:

@@ -7,7 +7,6 @@ outwards.
 """
 
 import io
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from .exif import as_alpha, cleaned
 from .extras import IPTC, PLAIN_TAGS, tags_of, written
 from .extras import read as read_extras
 from .formats import FORMATS
-from .header import MAX_PIXELS, Header, open_with_pillow, read_header
+from .header import MAX_PIXELS, Header, open_with_pillow, read_header, settle_libraries
 from .metadata import (
     BROKEN,
     FOLDERS,
@@ -43,13 +42,10 @@ LARGEST_EXIF = 65_527
 OS2_BMP = 12
 """Bytes of an old BMP's header, which has other fields, and no such pixels."""
 
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it cannot read, we report by name
-# Pillow too. Once and for all: warnings.catch_warnings is not made for threads.
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-
 
 def decode(data: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     """A file's bytes as an upright picture. Raises FileError, naming `path`, for what cannot be read whole."""
+    settle_libraries()
     picture = decode_plain(data, max_pixels) or _decode(data, path, max_pixels)
     picture.extras = read_extras(data, picture.format, picture.turned)
     picture.notes += picture.extras.notes

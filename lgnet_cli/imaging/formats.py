@@ -8,3 +8,9 @@ SUFFIXES = {
 
 FORMATS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp"}
 """Format: the suffix it is written with."""
+
+NOT_WRITTEN = {
+    ".gif", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".pdf", ".tga", ".ico", ".exr", ".hdr",
+    ".dng", ".cr2", ".cr3", ".nef", ".arw", ".apng",
+}  # fmt: skip
+"""Suffixes of pictures that lgnet does not write: whoever names one means a file, not a folder."""

@@ -1,9 +1,12 @@
 """What a file says of itself before its pixels are decoded: its format and size, and whether we read its kind."""
 
 import io
+import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+import cv2
 from PIL import Image
 
 from lgnet_cli.errors import FileError
@@ -19,7 +22,17 @@ MAX_PIXELS = 500_000_000
 ALPHA = 2
 """What TIFF calls a channel of alpha that the colours are not multiplied with."""
 
-Image.MAX_IMAGE_PIXELS = None  # our own limit is checked for every library, and is an error, not a warning
+
+@lru_cache(1)
+def settle_libraries() -> None:
+    """Set, in a process that decodes files, what Pillow and OpenCV share with everything in it: so once, and for all.
+
+    The Python interface takes arrays and decodes none, so that it leaves the program around it as it is.
+    """
+    Image.MAX_IMAGE_PIXELS = None  # our own limit is checked for every library, and is an error, not a warning
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it cannot read, we report by name
+    # Pillow too. warnings.catch_warnings is not made for threads.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,7 @@ def _has_several(image: Image.Image) -> bool:
 
 def open_with_pillow(data: bytes, path: Path) -> Image.Image:
     """Pillow's picture, not decoded yet. Raises FileError."""
+    settle_libraries()
     try:
         return Image.open(io.BytesIO(data))
     except BROKEN as error:

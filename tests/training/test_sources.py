@@ -80,3 +80,23 @@ def test_places_that_hold_nothing(name: str, data: bytes | None, kind: type[Lgne
         (tmp_path / name).write_bytes(data)
     with pytest.raises(kind, match=name):
         find(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
+def test_lists_in_any_encoding(encoding: str, ends: str, tmp_path: Path) -> None:
+    names = ["plain.png", "Bücher.png", "a\u0085b.png"]  # the last has what Python takes for the end of a line
+    for name in names:
+        (tmp_path / name).touch()
+    (tmp_path / "list.txt").write_bytes(ends.join(["# a comment", *names, ""]).encode(encoding))
+    assert [source.path for source in find(str(tmp_path / "list.txt"))] == [str(tmp_path / name) for name in names]
+
+
+def test_a_list_names_files_by_their_bytes(tmp_path: Path) -> None:
+    """As `ls > list.txt` writes names that are no UTF-8."""
+    name = b"B\xfccher.png"
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).touch()
+    (tmp_path / "list.txt").write_bytes(name + b"\n")
+    (source,) = find(str(tmp_path / "list.txt"))
+    assert os.fsencode(source.path).endswith(name)
+    assert Path(source.path).exists()

@@ -1,0 +1,5 @@
+"""`python -m lgnet_cli`: the `lgnet` command."""
+
+from .main import main
+
+main()
