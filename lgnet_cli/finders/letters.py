@@ -55,8 +55,8 @@ def line_height(box: Floats) -> float:
 def _letters(patch: Bytes8, inside: Hole) -> Hole:
     lab = cv2.cvtColor(patch, cv2.COLOR_RGB2Lab).reshape(-1, 3).astype(np.float32)
     labels = _clustered(lab).reshape(inside.shape)
-    within = np.bincount(labels[inside], minlength=CLUSTERS) / max(1, np.count_nonzero(inside))
-    around = np.bincount(labels[~inside], minlength=CLUSTERS) / max(1, np.count_nonzero(~inside))
+    within = np.bincount(labels[inside], minlength=CLUSTERS) / max(1, int(inside.sum()))
+    around = np.bincount(labels[~inside], minlength=CLUSTERS) / max(1, int((~inside).sum()))
     letters = inside & (within > RATIO * around)[labels]
     return letters if letters.any() else inside
 
