@@ -106,7 +106,7 @@ _opened: list[Any] = []
 
 def _session() -> Any:
     if not _opened:
-        from lgnet_cli.session import Session
+        from lgnet_cli import Session
 
         _opened.append(Session())
     return _opened[0]

@@ -14,7 +14,7 @@ CLUSTERS = 6
 MOST_SAMPLES = 20_000
 """Pixels that the colours are found from; the rest are only assigned."""
 
-RATIO = 2.0
+RATIO = 3.0
 """How many times as frequent inside the box as around it a colour has to be to count as the letters'."""
 
 AROUND = 0.6

@@ -25,7 +25,7 @@ WORKING_SIDE = 2000
 WINDOW = 0.06
 """Length that is summed up, of the picture's longer side."""
 
-LEAST_COVER = 0.77
+LEAST_COVER = 0.7
 """Share of that length on which the line has to be seen."""
 
 LEAST_LENGTH = 0.2
