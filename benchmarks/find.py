@@ -106,7 +106,7 @@ _opened: list[Any] = []
 
 def _session() -> Any:
     if not _opened:
-        from lgnet_cli.session import Session
+        from lgnet_cli import Session
 
         _opened.append(Session())
     return _opened[0]
@@ -132,9 +132,7 @@ def run_find(
     if as_json:
         print(json.dumps([asdict(row) for row in rows]))
         return
-    print(
-        "| finder | photos | recall | precision | IoU | PSNR filled by found / true masks, dB |\n|---|---|---|---|---|---|"
-    )
+    print("| finder | photos | recall | precision | IoU | PSNR filled by found / true masks, dB |\n" + "|---" * 6 + "|")
     for row in rows:
         filled = f"{row.psnr_found:.2f} / {row.psnr_true:.2f}" if row.psnr_found is not None else "n/a"
         numbers = f"{row.recall:.3f} | {row.precision:.3f} | {row.iou:.3f} | {filled}"

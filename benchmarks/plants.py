@@ -58,7 +58,7 @@ def lettering(shape: tuple[int, int], words: str, height: int, rng: np.random.Ge
     canvas = Image.new("L", shape[::-1])
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=height)
     _, _, right, bottom = draw.textbbox((0, 0), words, font=font)
-    x, y = (rng.integers(2, max(3, room)) for room in (shape[1] - right - 2, shape[0] - bottom - 2))
+    x, y = (rng.integers(2, max(3, int(room))) for room in (shape[1] - right - 2, shape[0] - bottom - 2))
     draw.text((int(x), int(y)), words, fill=255, font=font)
     return np.asarray(canvas, np.float64) / 255
 
@@ -104,15 +104,16 @@ def plant_stamp(rgb: Bytes8, rng: np.random.Generator) -> Planted:
 def plant_dust(rgb: Bytes8, rng: np.random.Generator) -> Planted:
     """Ten specks for every 10,000 pixels of 400 x 300, white or black for the whole photo, and a few hairs."""
     fine = 8  # bits of subpixels in OpenCV's drawing
-    drawn = np.zeros(rgb.shape[:2], np.uint8)
+    height, width = rgb.shape[:2]
+    drawn = np.zeros((height, width), np.uint8)
     for _ in range(max(20, round(drawn.size / 4000))):
-        x, y = rng.uniform(0, drawn.shape[1]), rng.uniform(0, drawn.shape[0])
+        x, y = rng.uniform(0, width), rng.uniform(0, height)
         angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(5, 9)))
         radii = rng.uniform(0.7, 1.3, len(angles)) * rng.uniform(0.9, 3.5)
         points = np.stack([x + radii * np.cos(angles), y + radii * np.sin(angles)], 1)
         cv2.fillPoly(drawn, [np.rint(points * 2**fine).astype(np.int32)], 255, cv2.LINE_AA, fine)
     for _ in range(3):
-        start = rng.uniform(0, 1, 2) * drawn.shape[::-1]
+        start = rng.uniform(0, 1, 2) * (width, height)
         turns = np.cumsum(rng.normal(0, 0.35, 14)) + rng.uniform(0, 2 * np.pi)
         line = start + 2.2 * np.cumsum(np.stack([np.cos(turns), np.sin(turns)], 1), axis=0)
         cv2.polylines(drawn, [np.rint(line * 2**fine).astype(np.int32)], False, 255, 1, cv2.LINE_AA, fine)
@@ -122,8 +123,8 @@ def plant_dust(rgb: Bytes8, rng: np.random.Generator) -> Planted:
 
 def plant_scratches(rgb: Bytes8, rng: np.random.Generator) -> Planted:
     """Two to four thin lines, most along the film's way, of 40 to 100 % of the photo's height, slightly bent."""
-    drawn = np.zeros(rgb.shape[:2], np.float64)
-    height, width = drawn.shape
+    height, width = rgb.shape[:2]
+    drawn = np.zeros((height, width))
     for _ in range(rng.integers(2, 5)):
         lean = rng.normal(0, 0.02) if rng.random() < 0.7 else rng.uniform(-1, 1)
         length, bend = height * rng.uniform(0.4, 1), rng.normal(0, 0.01)

@@ -66,7 +66,7 @@ class Sums:
         """What stays the same, at the working size; nothing of fewer than LEAST_PHOTOS photos."""
         if self.count < LEAST_PHOTOS:
             return np.zeros(self._sums[0].shape[:2] if self._sums else (1, 1), bool)
-        right, right2, down, down2, value, value2 = (total / self.count for total in self._sums)
+        right, right2, down, down2, value, value2 = (np.float32(1 / self.count) * total for total in self._sums)
         edges = self._agrees(right, right2) | self._agrees(down, down2)
         spread = np.sqrt(np.maximum(value2 - value * value, 0).mean(axis=2))
         return _marks(edges, spread / np.maximum(_around(spread), 1))
@@ -87,7 +87,8 @@ def _shrunk(rgb: Bytes8) -> Bytes8:
 
 def _around(spread: Floats) -> Floats:
     """How much pixels usually vary around each, which marks of less than some 60 pixels do not change."""
-    small = cv2.resize(spread, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)  # type: ignore[call-overload]
+    size = (max(1, spread.shape[1] // 4), max(1, spread.shape[0] // 4))
+    small = cv2.resize(spread, size, interpolation=cv2.INTER_AREA)
     usual = cv2.medianBlur(small.clip(0, 255).astype(np.uint8), 31)
     return np.asarray(cv2.resize(usual, spread.shape[::-1]), np.float32)
 
@@ -117,7 +118,7 @@ class Constant:
         png = self._marks.get((str(photo.path.parent), photo.shape))
         hole = np.zeros(photo.shape, bool)
         if png:
-            small = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
+            small = np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE), np.uint8)
             hole = cv2.resize(small, photo.shape[::-1], interpolation=cv2.INTER_LINEAR) > 64
         return Finding(hole, regions_of(hole, "constant in its folder"))
 

@@ -85,7 +85,7 @@ def candidates(rgb: Bytes8) -> Specks:
     level = rgb.min(axis=2)
     fine = cv2.GaussianBlur(level.astype(np.float32), (0, 0), 0.5)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * RADIUS + 1, 2 * RADIUS + 1))
-    ground = cv2.morphologyEx(fine, cv2.MORPH_OPEN, disc)
+    ground = np.asarray(cv2.morphologyEx(fine, cv2.MORPH_OPEN, disc), np.float32)
     contrast = fine - ground
     seen = (contrast > LEAST_CONTRAST) & (level > LEAST_LEVEL) & (contrast > 6 + usual(contrast, 90))
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(seen.view(np.uint8), connectivity=8)

@@ -14,7 +14,7 @@ CLUSTERS = 6
 MOST_SAMPLES = 20_000
 """Pixels that the colours are found from; the rest are only assigned."""
 
-RATIO = 2.0
+RATIO = 3.0
 """How many times as frequent inside the box as around it a colour has to be to count as the letters'."""
 
 AROUND = 0.6
@@ -55,8 +55,8 @@ def line_height(box: Floats) -> float:
 def _letters(patch: Bytes8, inside: Hole) -> Hole:
     lab = cv2.cvtColor(patch, cv2.COLOR_RGB2Lab).reshape(-1, 3).astype(np.float32)
     labels = _clustered(lab).reshape(inside.shape)
-    within = np.bincount(labels[inside], minlength=CLUSTERS) / max(1, np.count_nonzero(inside))
-    around = np.bincount(labels[~inside], minlength=CLUSTERS) / max(1, np.count_nonzero(~inside))
+    within = np.bincount(labels[inside], minlength=CLUSTERS) / max(1, int(inside.sum()))
+    around = np.bincount(labels[~inside], minlength=CLUSTERS) / max(1, int((~inside).sum()))
     letters = inside & (within > RATIO * around)[labels]
     return letters if letters.any() else inside
 

@@ -25,7 +25,7 @@ WORKING_SIDE = 2000
 WINDOW = 0.06
 """Length that is summed up, of the picture's longer side."""
 
-LEAST_COVER = 0.77
+LEAST_COVER = 0.7
 """Share of that length on which the line has to be seen."""
 
 LEAST_LENGTH = 0.2
@@ -51,7 +51,7 @@ class Scratches:
 
 def lines(level: Floats, sensitivity: float = 1.0) -> Hole:
     """Long bright lines of (H, W) float32, of which 255 is the whole range."""
-    level = cv2.GaussianBlur(level, (0, 0), 0.7)
+    level = np.asarray(cv2.GaussianBlur(level, (0, 0), 0.7), np.float32)
     found = np.zeros(level.shape, bool)
     for turned in (False, True):
         picture = np.ascontiguousarray(level.T) if turned else level
