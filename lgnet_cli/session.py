@@ -124,9 +124,7 @@ class Session:
         self.close()
 
 
-def inpaint(
-    image: Pixels, mask: Pixels, *, refine: Refine = "texture", seed: int = 0, **session: Any
-) -> NDArray[Any]:
+def inpaint(image: Pixels, mask: Pixels, *, refine: Refine = "texture", seed: int = 0, **session: Any) -> NDArray[Any]:
     """Fill one image's holes; loads the model each time, so use a `Session` for several. See `Session.inpaint`."""
     with Session(**session) as opened:
         return opened.inpaint(image, mask, refine=refine, seed=seed)
