@@ -33,7 +33,7 @@ class Text:
         """Load the detector, and with `matching` the recogniser.
 
         Args:
-            window: where to look; everywhere if None.
+            window: where the middle of a line has to lie; anywhere if None.
             matching: a regular expression; a line is taken if it is found somewhere in its text.
             sensitivity: above 1, fainter text counts.
 
@@ -42,15 +42,17 @@ class Text:
         """
         self._window = window
         self._pattern = re.compile(matching) if matching else None
-        self._reader = _open_reader(read=matching is not None, threshold=min(0.95, 0.5 / sensitivity))
+        self._reader = _open_reader(read=matching is not None, threshold=min(0.95, 0.6 / sensitivity))
         self._lock = Lock()  # the reader keeps a photo's size between its steps
 
     def find(self, photo: Photo) -> Finding:
         top, left, bottom, right = self._window.on(photo.shape) if self._window else (0, 0, *photo.shape)
         hole = np.zeros(photo.shape, bool)
         regions = []
-        for found, why in self._lines(photo.rgb[top:bottom, left:right]):
-            box = found + np.array([left, top], np.float32)
+        for box, why in self._lines(photo.rgb):  # whole: the detector misses large letters in a narrow strip
+            x, y = box.mean(axis=0)
+            if not (left <= x < right and top <= y < bottom):
+                continue
             hole |= strokes(photo.rgb, box)
             (x, y), (x2, y2) = np.floor(box.min(axis=0)), np.ceil(box.max(axis=0))
             regions.append(Region(max(0, int(x)), max(0, int(y)), int(x2), int(y2), why))
