@@ -48,7 +48,7 @@ def _call(
     folder: Path, name: str, weights: Path | None, batch: int, count: int, said: list[Rate | str]
 ) -> Callable[[], None]:
     command = [*LGNET, "inpaint", str(folder / "images"), str(folder / "masks"), "-o", str(folder / name), "--json"]
-    command += ["--overwrite", "--hd", "original", "--backend", name, "--batch", str(batch)]
+    command += ["--overwrite", "--refine", "none", "--hd", "original", "--backend", name, "--batch", str(batch)]
     command += ["--weights", str(weights.resolve())] if weights else []
 
     def call() -> None:

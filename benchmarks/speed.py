@@ -136,7 +136,16 @@ def _interleaved(calls: Mapping[str, Callable[[], object]], runs: int) -> dict[s
 
 def _peak(folder: Path) -> float:
     """MiB of the batch at its largest, asked by a small process of its own: a child inherits its parent's peak."""
-    command = ["inpaint", str(folder / "images"), str(folder / "masks"), "-o", str(folder / "peak"), "--json"]
+    command = [
+        "inpaint",
+        "--refine",
+        "none",
+        str(folder / "images"),
+        str(folder / "masks"),
+        "-o",
+        str(folder / "peak"),
+        "--json",
+    ]
     code = f"""
 import resource, subprocess
 subprocess.run({[LGNET, *command]!r}, check=True, stdout=subprocess.DEVNULL)
@@ -155,7 +164,7 @@ def _bare_rate(engine: OnnxRuntimeEngine, count: int) -> float:
 
 
 def _lgnet(*arguments: object) -> str:
-    command = [LGNET, "inpaint", *map(str, arguments)]
+    command = [LGNET, "inpaint", "--refine", "none", *map(str, arguments)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 

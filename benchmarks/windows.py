@@ -164,7 +164,7 @@ def _batch(photos: list[Path], draw: Draw, graphs: dict[str, Path], runs: int) -
 
 def _inpaint(folder: Path, graph: Path) -> float:
     arguments = [folder / "images", folder / "masks", "-o", folder / "out", "--engine", graph, "--overwrite", "--json"]
-    command = [LGNET, "inpaint", *map(str, arguments)]
+    command = [LGNET, "inpaint", "--refine", "none", *map(str, arguments)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(json.loads(done.stdout)["seconds"])
 

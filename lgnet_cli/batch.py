@@ -291,11 +291,10 @@ def _sum_up(summary: Summary, job: Job, console: Console) -> None:
     if job.json:
         print(json.dumps(asdict(summary)))
         return
-    done = summary.filled + summary.copied + summary.failed
-    refined = summary.refine_seconds / max(summary.filled, 1)
+    refined, rate = summary.refine_seconds / max(summary.filled, 1), summary.done / max(summary.seconds, 1e-9)
     share = 100 * summary.engine_seconds / max(summary.seconds, 1e-9)
     console.print(
         f"{summary.filled} filled, {summary.copied} copied (nothing to fill), {summary.failed} failed, "
-        f"{summary.skipped} done before; {summary.seconds:.1f} s, {done / max(summary.seconds, 1e-9):.1f} images/s, "
+        f"{summary.skipped} done before; {summary.seconds:.1f} s, {rate:.1f} images/s, "
         f"engine busy {share:.0f} %" + (f", refining {refined:.3g} s an image" if refined else "")
     )

@@ -21,6 +21,9 @@ ASKED = (
     "mig.mode.current"
 )
 LGNET = [sys.executable, "-c", "from lgnet_cli.main import main; main()"]
+NEUTRAL = Path(sys.executable).parent
+"""Where the command runs: in a clone, Python would take the package's folder there for all of it."""
+
 PATIENCE = 120
 """Seconds for one run of the command."""
 
@@ -39,16 +42,18 @@ def surroundings(machine: Machine) -> dict[str, Any]:
 
 def end_to_end(plan: Path, folder: Path, count: int, command: list[str] | None, found: dict[str, Any]) -> None:
     """`lgnet inpaint` on `count` pictures, as it is typed, with threads and with processes. Raises EngineError."""
+    folder = folder.absolute()
     images, masks = _pictures(folder, count)
     found["pictures"], found["runs"] = count, {}
     for name, options in (("threads", ["--processes", "0"]), ("by itself", [])):
         run: dict[str, Any] = {}
         found["runs"][name] = run
         out = folder / name.replace(" ", "-")
-        arguments = ["inpaint", str(images), str(masks), "-o", str(out), "--engine", str(plan), "--json", *options]
+        arguments = ["inpaint", images, masks, "-o", out, "--engine", plan.absolute(), "--refine", "none", "--json"]
         done = subprocess.run(  # noqa: S603  our own command
-            [*(command or LGNET), *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE
-        )
+            [*(command or LGNET), *map(str, arguments), *options],
+            cwd=NEUTRAL, capture_output=True, text=True, check=False, timeout=PATIENCE,
+        )  # fmt: skip
         if done.returncode:
             raise EngineError(f"lgnet inpaint ended with {done.returncode}: {done.stderr[-2000:]}")
         said = json.loads(done.stdout.splitlines()[-1])

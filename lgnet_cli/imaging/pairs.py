@@ -68,9 +68,7 @@ def make_plan(
     images: str, masks: Path | None, out: Path, output_format: str | None = None, shard: tuple[int, int] | None = None,
     own_masks: bool = False,
 ) -> Plan:  # fmt: skip
-    """Match images with masks.
-
-    Any of the three may be remote, as `place` makes it.
+    """Match images with masks. Any of the three may be remote, as `place` makes it.
 
     Args:
         images: a folder (walked recursively), a file, or a glob pattern (`**` is any depth), as it was typed.
@@ -96,9 +94,8 @@ def make_plan(
     root = path if walked else path.parent if single else _fixed_part(path)
     pattern = None if walked or single else path.parts[len(root.parts) :]
     own, masks = masks is None, masks if masks is not None else root
-    own_masks = own_masks or own
     asked = _Question(
-        root, pattern, masks, mask_for_all, own, out, output_format, shard, walked, real(out), own_masks
+        root, pattern, masks, mask_for_all, own, out, output_format, shard, walked, real(out), own or own_masks
     )  # fmt: skip
     named = single and out.suffix.lower() in SUFFIXES and not is_dir(out)
     plan = Plan(Pairs(root, masks.parent if mask_for_all else masks, out.parent if named else out))
@@ -126,11 +123,8 @@ def _leave_out_masks(chosen: Names, here: Names, below: str, asked: _Question) -
         if real(asked.root / below) == real(asked.masks.parent) and asked.masks.name in chosen.files:
             chosen.files.remove(asked.masks.name)
     elif real(asked.root) != real(asked.masks):
-        here.folders[:] = [name for name in here.folders if not _is_same(asked.root / below / name, asked.masks)]
-
-
-def _is_same(folder: Path, masks: Path) -> bool:
-    return folder.name == masks.name and real(folder) == real(masks)
+        masks, name = real(asked.masks), asked.masks.name
+        here.folders[:] = [n for n in here.folders if n != name or real(asked.root / below / n) != masks]
 
 
 def _match_one(plan: Plan, image: Path, result: Path | None, asked: _Question) -> None:
