@@ -282,7 +282,7 @@ def test_shards_together_are_the_whole(folders: Folders, tmp_path: Path, lgnet: 
 
 def test_every_command_has_an_example_in_its_help(lgnet: Command) -> None:
     commands = [["inpaint"], ["weights", "import"], ["weights", "export"], ["weights", "show"], ["weights", "list"]]
-    commands += [["bench"], ["bench", "latency"], ["bench", "quality"], ["train"], ["masks"]]
+    commands += [["bench"], ["bench", "latency"], ["bench", "quality"], ["train"], ["masks", "make"], ["masks", "find"]]
     commands += [["build-engine"], ["doctor"]]
     commands += [["bench", "pipeline"]]
     for command in commands:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,7 +121,8 @@ with lgnet_cli.Session() as session:
     session.inpaint(np.zeros((40, 40, 3), np.uint8), np.eye(40, dtype=bool))
 assert state() == before, (before, state())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    neutral = Path(__file__).parent  # not the root, whose folder Python would take for the package
+    done = subprocess.run([sys.executable, "-c", code], cwd=neutral, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

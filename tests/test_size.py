@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -91,7 +90,7 @@ def test_what_is_done_is_passed_over_soon(tmp_path: Path, count: int) -> None:
     images, masks = many(tmp_path, count)
     out, engine, settings = tmp_path / "out", PaintEngine(), Settings(refine="none")
     out.mkdir()
-    fixed = " ".join(map(str, (engine.info.weights_sha256, replace(settings, batch=0, overwrite=False, max_pixels=0))))
+    fixed = settings.fixed_part(engine.info.weights_sha256)
     with (out / NAME).open("w") as file:
         for pair in make_plan(str(images), masks, out).pairs:
             pair.output.write_bytes(b"x")

@@ -65,7 +65,9 @@ def traces(trap: Path, tmp_path: Path) -> Traces:
         left_out = ("XDG_", "ORT_DISABLE_TELEMETRY", "CI")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
         environment = kept | {"HOME": str(home), "LD_PRELOAD": str(trap), "TRAP": str(noted)}
-        done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*map(str, command)], cwd=home, env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         files = sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file())
         return files, noted.read_text().splitlines() if noted.exists() else []

@@ -86,7 +86,8 @@ def test_a_gpu_that_fails_for_good_ends_the_process_so_that_others_get_its_image
     out = tmp_path / "out"
     out.mkdir()
     command = [sys.executable, "-c", DYING, Path(__file__).parent, images, masks, out]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    neutral = Path(__file__).parent  # not the root, whose folder Python would take for the package
+    done = subprocess.run(command, cwd=neutral, capture_output=True, text=True, check=False)
     assert done.returncode == ExitCode.MODEL_UNUSABLE
     assert "the GPU gives no more results" in done.stderr
     assert "went on" not in done.stdout

@@ -26,9 +26,9 @@ def hole_of(shape: str) -> NDArray[np.bool_]:
 @settings(max_examples=30, deadline=None)
 @given(
     shape=st.sampled_from(sorted(SHAPES)),
-    start=st.tuples(*[st.floats(0, 255)] * 3),
-    down=st.floats(-0.8, 0.8),
-    right=st.floats(-0.8, 0.8),
+    start=st.tuples(*[st.integers(0, 255)] * 3),
+    down=st.integers(-80, 80).map(lambda percent: percent / 100),
+    right=st.integers(-80, 80).map(lambda percent: percent / 100),
 )
 def test_even_and_graded_grounds_come_back_within_a_level(
     shape: str, start: tuple[float, ...], down: float, right: float
