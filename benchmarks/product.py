@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,8 @@ from lgnet_cli.benchmarks.metrics import Image
 from lgnet_cli.benchmarks.samples import Sample
 from lgnet_cli.engines.protocol import EngineInfo
 from lgnet_cli.engines.select import choose
+from lgnet_cli.refine import Refine
 from lgnet_cli.session import Session
-
-Refine = Literal["texture", "tone", "none"]
 
 
 class Fills(Protocol):

@@ -280,6 +280,7 @@ MAY_IMPORT = {  # package or module of lgnet_cli: what it may import of the othe
         "model",
         "perceptual",
         "pipeline",
+        "refine",
         "processes",
         "report",
         "session",
