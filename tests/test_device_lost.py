@@ -32,14 +32,14 @@ def test_the_batch_ends_and_the_rest_is_left_to_the_next_run(
     out.mkdir()
     summary, report = Summary(), Report(out)
     with pytest.raises(DeviceLost) as caught:
-        run(make_plan(str(images), masks, out).pairs, Dying(), Settings(batch=2), report, summary)
+        run(make_plan(str(images), masks, out).pairs, Dying(), Settings(refine="none", batch=2), report, summary)
     report.close()
     assert caught.value.exit_code == ExitCode.MODEL_UNUSABLE
     assert summary.failed == 0
     assert len(list(out.glob("*.png"))) <= 4
     again, report = Summary(), Report(out)
     engine = PaintEngine()
-    run(make_plan(str(images), masks, out).pairs, engine, Settings(batch=2), report, again)
+    run(make_plan(str(images), masks, out).pairs, engine, Settings(refine="none", batch=2), report, again)
     report.close()
     assert (again.filled + again.skipped, again.failed) == (12, 0)
     assert again.filled == sum(shape[0] for shape in engine.calls) >= 8

@@ -56,7 +56,14 @@ def run_batch(engine: Engine, images: Path, masks: Path, out: Path) -> tuple[Sum
     out.mkdir()
     report, summary, names = Report(out), Summary(), []
     pairs = make_plan(str(images), masks, out).pairs
-    run(pairs, engine, Settings(batch=0), report, summary, lambda record, trace: names.append(record.output))  # type: ignore[union-attr]
+    run(
+        pairs,
+        engine,
+        Settings(refine="none", batch=0),
+        report,
+        summary,
+        lambda record, trace: names.append(record.output),
+    )  # type: ignore[union-attr]
     report.close()
     return summary, [Path(name).name for name in names]
 
