@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .atomic import write_bytes
-from .places import Facts, entries, is_remote, remove
+from .places import Facts, entries, exists, is_remote, remove
 
 NAME = ".lgnet-begun"
 BEGUN, RECORDED = b"+", b"-"
@@ -52,6 +52,7 @@ class Journal:
         self._folder, self._shard = folder, shard
         self._path = folder / (NAME + (f"-{shard[0]}-of-{shard[1]}" if shard else ""))
         self._descriptor: int | None = None
+        self._open: dict[str, Path] = {}  # begun and not recorded
         if not is_remote(folder):
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         elif all(name != self._path.name for name, *_ in _listed(folder)):
@@ -59,15 +60,26 @@ class Journal:
 
     def begin(self, outputs: Iterable[Path]) -> None:
         """These are about to be written."""
+        outputs = list(outputs)
+        self._open |= {str(output): output for output in outputs}
         self._note(b"".join(b"\0" + BEGUN + os.fsencode(str(output)) + b"\0" for output in outputs))
 
     def record(self, output: str) -> None:
         """The report has a line of it now."""
+        self._open.pop(output, None)
         self._note(b"\0" + RECORDED + os.fsencode(str(output)) + b"\0")
 
     def close(self) -> None:
-        """All that was written has its line. A run of the whole does away with what shares have left, too."""
+        """A run of the whole does away with what shares have left, too.
+
+        The journal stays if something was written that has no line: by a worker on another machine, whose word did not
+        come before the run was interrupted.
+        """
         with suppress(OSError):
+            if any(map(exists, self._open.values())):
+                if self._descriptor is not None:
+                    os.close(self._descriptor)
+                return
             if self._descriptor is None:
                 names = [name for name, *_ in _listed(self._folder) if self._is_spent(name)]
                 for name in names:
