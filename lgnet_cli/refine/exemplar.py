@@ -112,7 +112,9 @@ def match(image: Floats, hole: Hole, known: Hole, *, seed: int = 0, effort: Effo
         The match; None where there is nothing to copy.
     """
     levels = _pyramid(image, hole, known, effort)
-    if not levels[-1].sources.any() or not len(levels[-1].y):
+    if not all(
+        level.sources.any() and len(level.y) for level in levels
+    ):  # among specks a coarse one alone may have some
         return None
     found = _best_start(levels, seed, effort)  # at the third coarsest level, if there are three
     for number in range(len(levels) - 4, -1, -1):
@@ -190,7 +192,7 @@ def _best_start(levels: list[Level], seed: int, effort: Effort) -> Found:
     few pixels apart, so that patches see more than one: a wall goes on brick by brick.
     """
     coarsest = len(levels) - 1
-    second = max(coarsest - 1, 0) if coarsest > 1 else coarsest  # blocks of pixels, as at the finest, are no start
+    second = coarsest - 1 if coarsest > 1 else coarsest  # blocks of pixels, as at the finest, are no start
     third = max(coarsest - 2, 0)
     rng = np.random.default_rng(seed)
     starts = [levels[second].image.copy(), *(_jittered(levels[second], rng) for _ in range(2 if seed else 0))]

@@ -95,6 +95,13 @@ def test_nothing_to_copy_is_no_error(shape: tuple[int, int]) -> None:
     assert fill_from_around(image, np.ones(shape, bool), np.zeros(shape, bool)) is None
 
 
+def test_specks_all_around_leave_nothing_to_copy() -> None:
+    """No patch is whole at the photo's own size; at half of it the specks are gone, so that many are."""
+    wall, hole = textured(), spot()
+    hole[::4, ::4] = True
+    assert fill_from_around(guided(wall, hole), hole, ~hole) is None
+
+
 @pytest.mark.parametrize("effort", [None, THIN_HOLE])
 def test_black_surroundings_give_black(effort: object) -> None:
     hole = spot()
